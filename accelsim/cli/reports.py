@@ -65,11 +65,11 @@ def _say(out: Path | None, made: Report, technology: str, *, quiet: bool) -> Non
     """Report the written file, and time, energy and area of each run's inference."""
     from accelsim.report.metrics import summarize
     from accelsim.report.tables.terminal import say, stdout_console
-    from accelsim.report.tables.text import decimal_bytes, duration
+    from accelsim.report.tables.text import decimal_bytes, duration, short
 
     file = [] if out is None else [f"{out}: {decimal_bytes(out.stat().st_size)}"]
     figures = [
-        f"{name}: {duration(item.milliseconds)}, {item.energy_uj.nominal:,.0f} uJ, {item.area_mm2.nominal:.2f} mm2 in {technology}"
+        f"{name}: {duration(item.milliseconds)}, {short(item.energy_uj.nominal)} uJ, {short(item.area_mm2.nominal)} mm2 in {technology}"
         for name, item in zip(made.names, made.costs, strict=True)
     ]
     if quiet:

@@ -42,9 +42,9 @@ _STEMS = (
 OVER_TIME_FOLDER = FolderKind(_FILE, (_FILE, _PAGE, *(f"{stem}.{end}" for stem in _STEMS for end in ENDINGS)))
 _PAINTS: Mapping[str, Paint] = {
     "read": OPERAND_PAINT["raw_weights"],
-    "write": OPERAND_PAINT["activations_out"],
+    "write": OPERAND_PAINT["activations_in"],
     "filled": OPERAND_PAINT["indices"],
-    "reserved": OPERAND_PAINT["codebook"],
+    "reserved": OPERAND_PAINT["spill_out"],
     "held": OPERAND_PAINT["activations_in"],
 }
 _HEIGHT_MM = 45

@@ -145,10 +145,12 @@ def test_a_run_shows_its_layers_and_the_steps_of_its_counters():
     steps = Steps((0, 4, 9), (1.0, 3.0, 0.0), 12)
     panel = Panel({"read": steps}, SERIES_PAINT[:1], "B/cycle", "mean", ("peak", 4.0))
     page = over_time_page("Run", [], {"layers": [Bar(0, 5, {"layer": "q"}), Bar(5, 12, {"layer": "k"})]}, [panel])
-    layers, counter = columns(page)
+    layers, counter, limit = columns(page)
     assert layers["hover0"] == ["q", "k"]
     assert (layers["left"], layers["right"]) == ([0, 5], [5, 12])
     assert (counter["x"], counter["y"]) == ([0.0, 4.0, 9.0, 12.0], [1.0, 3.0, 0.0, 0.0])
+    assert (limit["x"], limit["y"]) == ([0, 12], [4.0, 4.0])
+    assert '"value":"peak 4"' in page.decode().replace(" ", "").replace("peak4", "peak 4")
 
 
 def test_many_steps_become_bins_that_keep_their_sum():

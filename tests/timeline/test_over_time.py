@@ -16,7 +16,7 @@ from accelsim.presets import built_in
 from accelsim.report.plots.over_time import Panel, Steps, plot_over_time
 from accelsim.report.plots.style import Paint
 from accelsim.simulation import simulate_recorded
-from accelsim.timeline.over_time import counters_of, over_time_pictures
+from accelsim.timeline.over_time import _PAINTS, counters_of, over_time_pictures
 from accelsim.timeline.window import make_window
 from accelsim.trace.trace import load_trace
 from tests.report.overlaps import axes, check_texts
@@ -136,3 +136,33 @@ def test_the_interactive_page_holds_every_layer_or_is_refused_without_figures(tm
     refused = call(app, ["timeline", str(run), "-o", str(tmp_path / "t.json"), "--interactive"])
     assert refused.exit_code == 2
     assert "--plot DIR" in refused.stderr
+
+
+def test_a_limit_far_above_the_values_is_named_and_not_drawn_and_a_near_one_is():
+    """384 KiB above at most 5 KiB would leave a stripe along the axis; 6.4 above 6 is on the axis."""
+    far = Panel({"held": Steps((0,), (5.0,), 10)}, [BLUE], "KiB", "peak", ("capacity", 384.0))
+    near = Panel({"read": Steps((0,), (6.0,), 10)}, [BLUE], "B/cycle", "mean", ("peak", 6.4))
+    none = Panel({"held": Steps((0,), (0.0,), 10)}, [BLUE], "KiB", "peak", ("capacity", 384.0))
+    tops = {}
+    for name, panel in {"far": far, "near": near, "none": none}.items():
+        ax = axes()
+        plot_over_time(ax, panel)
+        tops[name] = ax.get_ylim()[1]
+        labels = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert labels[-1] == {"far": "capacity 384, above the axis", "near": "peak 6.4", "none": "capacity 384"}[name]
+    assert tops["far"] < 6 < 6.4 < tops["near"]
+    assert tops["none"] > 384
+
+
+def test_lines_of_the_interactive_page_can_be_seen_on_its_light_and_its_dark_ground():
+    """A contrast of 3 at least, as WCAG 2.1 (1.4.11) asks of graphics: (L1 + 0.05) / (L2 + 0.05) of the relative luminances."""
+
+    def luminance(color: str) -> float:
+        parts = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for name, paint in _PAINTS.items():
+        for ground in ("#ffffff", "#1a1e23"):
+            high, low = sorted((luminance(paint.color), luminance(ground)), reverse=True)
+            assert (high + 0.05) / (low + 0.05) >= 3, (name, ground)

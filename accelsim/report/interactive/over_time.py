@@ -51,8 +51,10 @@ def over_time_page(title: str, sentences: Sequence[str], strips: Mapping[str, Se
 
 
 def _new(y_label: str, height: int, shared: Any) -> Any:
+    from bokeh.models import NumeralTickFormatter
+
     plot = new_figure("core cycle", y_label, height, x_range=shared, tools="xpan,xwheel_zoom,xbox_zoom,reset,save", active_drag="xbox_zoom")
-    plot.xaxis.formatter.use_scientific = False
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
     return plot
 
 
@@ -76,7 +78,6 @@ def _strip(name: str, spans: Sequence[Bar], shared: Any) -> Any:
 
 def _panel(panel: Panel, shared: Any) -> Any:
     from bokeh.models import HoverTool
-    from bokeh.models import Span as Line
 
     plot = _new(panel.y_label, 280, shared)
     for (name, steps), paint in zip(panel.series.items(), panel.paints, strict=True):
@@ -85,8 +86,11 @@ def _panel(panel: Panel, shared: Any) -> Any:
         tips = [(clean(name), "$snap_y{0,0.[00]}"), ("cycle", "$snap_x{0,0}")]
         plot.add_tools(HoverTool(renderers=[line], mode="vline", line_policy="prev", tooltips=tips))
     if panel.limit is not None:
-        plot.add_layout(Line(location=panel.limit[1], dimension="width", line_color=INK, line_dash="dashed"))
-        plot.y_range.start, plot.y_range.end = 0, 1.06 * max(panel.limit[1], *(max(item.values) for item in panel.series.values()))
+        top = max(max(item.values) for item in panel.series.values())
+        label, inside = panel.limit_label(top)
+        ends = [shared.start, shared.end] if inside else []
+        plot.line(ends, [panel.limit[1]] * len(ends), color=INK, line_dash="dashed", legend_label=clean(label))
+        plot.y_range.start, plot.y_range.end = 0, 1.06 * (max(panel.limit[1], top) if inside else top) or 1
     dress_legend(plot)
     return plot
 

@@ -52,6 +52,7 @@ def check_interactive() -> None:
 
 def new_figure(x_label: str, y_label: str, height: int = 420, **options: Any) -> figure:
     """An empty figure as wide as the page, with the page's colours: pan, zoom, selection, reset, save."""
+    from bokeh.models import InlineStyleSheet
     from bokeh.plotting import figure
 
     out = figure(
@@ -64,6 +65,7 @@ def new_figure(x_label: str, y_label: str, height: int = 420, **options: Any) ->
         outline_line_color=LINE,
         **{"tools": "pan,wheel_zoom,box_zoom,box_select,tap,reset,save", "active_drag": "box_zoom", **options},
     )
+    out.toolbar.stylesheets = [InlineStyleSheet(css="@media print { :host { display: none; } }")]  # no tools on paper
     for axis in out.axis:
         axis.axis_label_text_color = axis.major_label_text_color = INK
         axis.axis_line_color = axis.major_tick_line_color = axis.minor_tick_line_color = QUIET

@@ -122,7 +122,7 @@ def draw_range(ax: Axes, span: Span, place: float) -> None:
 
 def legend_above(ax: Axes, ncols: int = 3, **options: Any) -> None:
     """The legend, above the axes; `options` are Matplotlib's."""
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=ncols, borderaxespad=0.2, **options)
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=ncols, borderaxespad=0.2, alignment="left", **options)
 
 
 def draw_steps(ax: Axes, names: Sequence[str], values: Sequence[float], texts: Sequence[str], paints: Sequence[Paint]) -> None:

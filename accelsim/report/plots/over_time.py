@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from accelsim.report.plots.bars import cycle_unit, legend_above
 from accelsim.report.plots.style import Paint, bar_style
 
 BINS = 300  # about four in a millimetre at a paper's column width
+_FAR = 4  # times the highest value: a limit further away is named, and not drawn
 _LIMIT_COLOR = "#303030"
 Floats = npt.NDArray[np.float64]
 Binning = Literal["mean", "peak"]
@@ -100,6 +101,17 @@ class Panel:
     how: Binning = "mean"
     limit: tuple[str, float] | None = None
 
+    def limit_label(self, top: float) -> tuple[str, bool]:
+        """(name of the limit with its value, whether it stands on the axis) where the highest value is `top`.
+
+        A limit more than four times as high would leave the values a stripe along the axis: it is named only.
+        """
+        if self.limit is None:
+            return "", False
+        name, value = self.limit
+        inside = value <= _FAR * top or not top
+        return f"{name} {value:,.4g}{'' if inside else ', above the axis'}", inside
+
     def __post_init__(self) -> None:
         if not self.series or len(self.paints) != len(self.series):
             raise ValueError(f"each of one or more series needs a paint; got {len(self.series)} series and {len(self.paints)} paints")
@@ -120,9 +132,14 @@ def plot_over_time(ax: Axes, panel: Panel) -> None:
         style = {**bar_style(paint), "linewidth": 0.0}
         ax.fill_between(edges * factor, _closed(base), _closed(above), step="post", label=name, **style)
         base, top = above, max(top, float(above.max()))
+    label, inside = panel.limit_label(top)
     if limit is not None:
-        ax.axhline(limit[1], color=_LIMIT_COLOR, linewidth=0.8, linestyle=(0, (4, 2)), label=limit[0])
-        top = max(top, limit[1])
+        dashed: dict[str, Any] = {"color": _LIMIT_COLOR, "linewidth": 0.8, "linestyle": (0, (4, 2)), "label": label}
+        if inside:
+            ax.axhline(limit[1], **dashed)
+            top = max(top, limit[1])
+        else:
+            ax.plot([], [], **dashed)
     ax.set_xlim(start * factor, end * factor)
     ax.set_ylim(0, 1.06 * top or 1)
     ax.grid(axis="y")

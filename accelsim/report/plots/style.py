@@ -118,6 +118,7 @@ RC: dict[Any, Any] = {
     "grid.color": "#D8D8D8",
     "hatch.linewidth": 0.35,
     "legend.fontsize": 6.5,
+    "legend.title_fontsize": 6.5,
     "legend.frameon": False,
     "legend.handlelength": 1.1,
     "legend.handleheight": 0.8,
