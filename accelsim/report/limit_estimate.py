@@ -9,7 +9,11 @@ too uncertain to be shown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from accelsim.result import BOUND_RESOURCES, RESOURCES, own_cycles, total
 
@@ -18,6 +22,11 @@ _WAITS = 0.05  # share of a layer's cycles from which the array's waits set the 
 # Units that work beside the array, tile by tile, under whose work its cycles pass. A memory works ahead of it: its bound says what is left.
 _LOADING = ("decoder", "weight buffer width", "shadow weights", "activation buffer ports")
 _BESIDE = (*_LOADING, "accumulators", "accumulator ports", "vector unit")
+_COLUMN = {resource: column for column, resource in enumerate(RESOURCES)}
+_CATEGORIES = tuple(category for categories in RESOURCES.values() for category in categories)
+_OF_RESOURCE = np.array([[float(category in own) for own in RESOURCES.values()] for category in _CATEGORIES])  # (categories, resources)
+
+Floats = npt.NDArray[np.float64]
 
 
 class Part(Protocol):
@@ -47,39 +56,45 @@ def limiting_resource(layers: Sequence[Part], *, free: str = "") -> str:
     near = nearest_bound(cycles, bounds)
     if near is not None:
         return BOUND_RESOURCES[near]
-    spans = [_Span(layer) for layer in layers]
+    kept = dict(zip(RESOURCES, _left(layers).sum(axis=0).tolist(), strict=True))
 
-    def left(resource: str) -> tuple[int, int]:
-        kept = sum(span.left(resource) for span in spans)
-        return max(kept, _floor(bounds, resource)), -own_cycles(cycles, resource)
+    def left(resource: str) -> tuple[float, int]:
+        least = max((bound for name, bound in bounds.items() if BOUND_RESOURCES.get(name) != resource), default=0)
+        return max(kept[resource], least), -own_cycles(cycles, resource)
 
     return min((name for name in RESOURCES if name != free), key=left)
 
 
-class _Span:
-    """Cycles of a layer by resource, and what they leave."""
-
-    def __init__(self, layer: Part) -> None:
-        self._bounds = layer.bounds
-        self._own = {resource: own_cycles(layer.cycles, resource) for resource in RESOURCES}
-        self._whole = sum(layer.cycles.values())
-
-    def left(self, resource: str) -> int:
-        """Cycles without those of a resource."""
-        return max(self._whole - self._gone(resource), min(self._whole, _floor(self._bounds, resource)))
-
-    def _gone(self, resource: str) -> int:
-        """Cycles of a resource that nothing takes the place of."""
-        own = self._own[resource]
-        if resource == "MAC array" and self._waits(*_BESIDE):
-            return 0
-        return own // 2 if resource == "decoder" and self._waits("shadow weights") else own
-
-    def _waits(self, *others: str) -> bool:
-        """Whether waits for some resources set the layer's pace."""
-        return sum(self._own[other] for other in others) > _WAITS * self._whole
+def _left(layers: Sequence[Part]) -> Floats:
+    """Cycles of each layer without those of each resource: float64 (layers, resources), exact up to 2^53."""
+    own = _table([layer.cycles for layer in layers], _CATEGORIES) @ _OF_RESOURCE
+    whole = np.array([[sum(layer.cycles.values())] for layer in layers], np.float64)
+    return np.maximum(whole - _gone(own, whole), np.minimum(whole, _floors(layers)))
 
 
-def _floor(bounds: Mapping[str, int], resource: str) -> int:
-    """The largest bound of the other resources."""
-    return max((least for name, least in bounds.items() if BOUND_RESOURCES.get(name) != resource), default=0)
+def _gone(own: Floats, whole: Floats) -> Floats:
+    """Cycles of each resource that nothing takes the place of, (layers, resources)."""
+    gone = own.copy()
+    gone[_waits(own, whole, *_BESIDE), _COLUMN["MAC array"]] = 0.0
+    behind, decoder = _waits(own, whole, "shadow weights"), _COLUMN["decoder"]
+    gone[behind, decoder] = own[behind, decoder] // 2
+    return gone
+
+
+def _waits(own: Floats, whole: Floats, *others: str) -> npt.NDArray[np.bool_]:
+    """Layers whose pace is set by waits for some resources, (layers,)."""
+    waits: npt.NDArray[np.bool_] = own[:, [_COLUMN[other] for other in others]].sum(axis=1) > _WAITS * whole[:, 0]
+    return waits
+
+
+def _floors(layers: Sequence[Part]) -> Floats:
+    """The largest bound of all other resources, of each layer: float64 (layers, resources)."""
+    names = sorted({name for layer in layers for name in layer.bounds})
+    bounds = _table([layer.bounds for layer in layers], names)
+    others = [[column for column, name in enumerate(names) if BOUND_RESOURCES.get(name) != resource] for resource in RESOURCES]
+    return np.stack([bounds[:, columns].max(axis=1, initial=0.0) for columns in others], axis=1)
+
+
+def _table(rows: Sequence[Mapping[str, int]], names: Sequence[str]) -> Floats:
+    """Counts by name, 0 where there are none: float64 (rows, names)."""
+    return np.array([list(map(row.get, names, repeat(0))) for row in rows], np.float64).reshape(len(rows), len(names))

@@ -64,7 +64,8 @@ def decide(result: Result, ideals: Sequence[IdealizedRun] = ()) -> Verdict:
     if not ideals:
         if result.verdict is not None:
             return result.verdict
-        return Verdict(limiting_resource(result.layers), None, None, "", _estimate(result))
+        name = limiting_resource(result.layers)
+        return Verdict(name, None, None, "", _estimate(result, name))
     ranked = sorted(ideals, key=lambda item: -item.speedup)  # stable: ties keep the order of the table
     gains = tuple(Gain(item.resource, item.speedup, item.explanation if item.speedup < 1 else "") for item in ranked)
     first = ranked[0]
@@ -166,10 +167,9 @@ def limits(resource: str) -> str:
     return f"{resource} limit{'' if resource.endswith('s') else 's'}"
 
 
-def _estimate(result: Result) -> str:
-    """An estimate in a sentence."""
+def _estimate(result: Result, name: str) -> str:
+    """An estimate, that the resource `name` limits, in a sentence."""
     cycles, bounds, whole = result.cycles, result.bounds, result.total_cycles
-    name = limiting_resource(result.layers)
     begin = f"The {limits(name)} ({ESTIMATED})"
     parts = sorted(((cycles.get(item, 0), item) for item in RESOURCES[name]), reverse=True)
     causes = ", ".join(f"{item} {percent(value, whole)}" for value, item in parts if value)
