@@ -57,7 +57,9 @@ def simulate(
     CompileError, DeadlockError, ConservationError
         See `compile_trace` and `run_program`.
     """
-    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed, caches=shared, planned_for=planned_for)
+    program = compile_trace(
+        accelerator, *traces, frames=frames, batch=batch, seed=seed, caches=shared, planned_for=planned_for, progress=progress
+    )
     if planned_for is None:
         program = with_sharing_remarks(accelerator, traces, program, frames=frames, batch=batch, seed=seed, caches=shared)
     outcome = run_program(accelerator, program, progress, outcomes=None if shared is None else shared.outcomes)
@@ -108,7 +110,7 @@ def simulate_recorded(
     accelerator: Accelerator, *traces: Trace, frames: int = 1, batch: int = 1, seed: int = 0, progress: Progress | None = None
 ) -> RecordedRun:
     """`simulate`, with a record of the traffic between the units; the result is the same."""
-    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed)
+    program = compile_trace(accelerator, *traces, frames=frames, batch=batch, seed=seed, progress=progress)
     program = with_sharing_remarks(accelerator, traces, program, frames=frames, batch=batch, seed=seed)
     notes = RunRecorder()
     outcome = run_program(accelerator, program, progress, notes)

@@ -64,7 +64,7 @@ def _safe(text: str) -> str:
 
 @contextmanager
 def watched(progress: bool | Progress) -> Iterator[Progress | None]:
-    """The callback of a `progress` option: the caller's own, a bar on stderr for True (in a terminal), None for False."""
+    """The callback of a `progress` option: the caller's own, for True that of a command, None for False."""
     if callable(progress):
         yield progress
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -305,7 +306,7 @@ def demo(
         note = f"two networks on {pairs} designs, the ideal limits, and a walk on each preset"
         typer.echo(note, err=True)
     with simulating(quiet=quiet) as bar:
-        update = bar if bar is not None or quiet else line_progress(partial(typer.echo, err=True))
+        update = bar if quiet or sys.stderr.isatty() else line_progress(partial(typer.echo, err=True))
         folder = run_demo(out, _unsaid if as_json or quiet else typer.echo, update)
     if as_json:
         typer.echo((folder / DEMO_FOLDER.marker).read_text(encoding="utf-8"), nl=False)

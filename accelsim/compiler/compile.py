@@ -6,7 +6,7 @@ head orders by estimated cost and takes the first whose activations fit without 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -44,11 +44,21 @@ from accelsim.hw.lane_cycles import with_lane_cycles
 from accelsim.hw.load_order import with_load_order
 from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program, Structured, Transfers
+from accelsim.progress import Progress
 from accelsim.provenance import traces_sha256
 from accelsim.quantities import human_bytes
 from accelsim.trace.trace import Trace
 
 MEMORIES = ("dram", "flash", L2)
+
+
+def _unseen(phase: str, done: int, total: int) -> None:
+    """The progress of a compilation that nobody watches."""
+
+
+def _counted(progress: Progress, before: int, total: int) -> Callable[[int], None]:
+    """A callback (operations done of an inference), `before` which others were done."""
+    return lambda done: progress("compile", before + done, total)
 
 
 def compile_trace(
@@ -59,12 +69,13 @@ def compile_trace(
     seed: int = 0,
     caches: Caches | None = None,
     planned_for: Accelerator | None = None,
+    progress: Progress | None = None,
 ) -> Program:
     """Place `frames` inferences of `batch` images of each trace on `accelerator`; several traces take turns, or have a core each.
 
     All their weights lie in the memory at once, so the next network's are prefetched under the one before, as a layer's are. `caches`
     holds the results that earlier compilations share with this one. Orders of heads and mappings are ranked by the costs of
-    `planned_for`, or of the accelerator itself.
+    `planned_for`, or of the accelerator itself. `progress` is called with each order of heads and now and then with the operations.
 
     Raises
     ------
@@ -83,10 +94,12 @@ def compile_trace(
     known = Caches() if caches is None else caches
     key = (target, traces_sha256(traces), frames, batch, seed)
     with cycles_kept():
-        return known.programs.of(key, lambda: compile_for(target, traces, frames, batch, seed, known))
+        return known.programs.of(key, lambda: compile_for(target, traces, frames, batch, seed, known, progress or _unseen))
 
 
-def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int, seed: int, caches: Caches) -> Program:
+def compile_for(
+    target: Target, traces: Sequence[Trace], frames: int, batch: int, seed: int, caches: Caches, progress: Progress = _unseen
+) -> Program:
     """The program of `compile_trace`, which reads nothing of the accelerators but their targets."""
     notes = check_rom(target, traces)
     chosen = [with_experts_chosen(trace, batch, seed) for trace in traces]
@@ -94,7 +107,8 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
     for trace, _ in chosen:
         check_operations(trace, batch)
     networks = [
-        [replace(part, experts=how) for part in _place(target, trace, number, batch, caches)] for number, (trace, how) in enumerate(chosen)
+        [replace(part, experts=how) for part in _place(target, trace, number, batch, caches, progress)]
+        for number, (trace, how) in enumerate(chosen)
     ]
     bursts = {memory: target.memory(memory).burst_bytes for memory in MEMORIES}
     weights = target.placement.weights
@@ -116,13 +130,15 @@ def compile_for(target: Target, traces: Sequence[Trace], frames: int, batch: int
         )
         for _ in range(target.cores)
     ]
+    done, operations = 0, frames * sum(len(part.plan.ops) for network in networks for part in network)
     for turn in range(frames):
         if turn and target.weight_buffer.residency == "stream":
             layout.weights = 0  # each inference reads the same image
         for number, network in enumerate(networks):
             memory = InferenceMemory(layout)
             for low, part in zip(lows, network, strict=True):
-                lower_inference(low, part, turn * len(networks) + number, memory)
+                lower_inference(low, part, turn * len(networks) + number, memory, _counted(progress, done, operations))
+                done += len(part.plan.ops)
         if turn == 0:
             _check_frames(target, lows, frames)
     _check_pinned(target, lows)
@@ -154,14 +170,14 @@ def _check_names(traces: Sequence[Trace]) -> None:
         )
 
 
-def _place(target: Target, trace: Trace, number: int, batch: int, caches: Caches) -> tuple[PlacedNetwork, ...]:
+def _place(target: Target, trace: Trace, number: int, batch: int, caches: Caches, progress: Progress) -> tuple[PlacedNetwork, ...]:
     """Each core's part of a network; `number` counts the networks."""
     if target.splits_layers:
         return place_on_cores(target, trace, batch, caches)
-    return on_own_core(target, _choose(target, trace, batch, caches), number)
+    return on_own_core(target, _choose(target, trace, batch, caches, progress), number)
 
 
-def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedNetwork:
+def _choose(target: Target, trace: Trace, batch: int, caches: Caches, progress: Progress) -> PlacedNetwork:
     """A network in the head order with the least cost among those that fit best."""
     buffer = target.activation_buffer
     spill: Spill = "always" if buffer.residency == "dram" else "never" if target.placement.activations == "none" else "if needed"
@@ -173,6 +189,7 @@ def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedN
     fitting: list[tuple[tuple[int, int, int], Plan, Allocation]] = []
     shortages: list[Shortage] = []
     for rank, order in enumerate(ranked):
+        progress("plan", rank, len(ranked))
         found = caches.place(trace, batch, order, buffer.capacity, spill, wide)
         if not isinstance(found, tuple):
             shortages.append(found)
@@ -184,7 +201,7 @@ def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedN
         spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
         fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
     if spill == "if needed" and not fitting:
-        return _in_row_tiles(target, trace, batch, ranked, wide, caches)
+        return _in_row_tiles(target, trace, batch, ranked, wide, caches, progress)
     if not fitting:
         raise min((shortage() for shortage in shortages), key=lambda error: error.short_bytes)
     (spilled, barriers, _), candidate, allocation = min(fitting, key=lambda item: item[0])
@@ -192,7 +209,9 @@ def _choose(target: Target, trace: Trace, batch: int, caches: Caches) -> PlacedN
     return PlacedNetwork(trace, candidate, allocation, why, candidate.layers)
 
 
-def _in_row_tiles(target: Target, trace: Trace, batch: int, ranked: Sequence[HeadOrder], wide: WideLayers, caches: Caches) -> PlacedNetwork:
+def _in_row_tiles(
+    target: Target, trace: Trace, batch: int, ranked: Sequence[HeadOrder], wide: WideLayers, caches: Caches, progress: Progress
+) -> PlacedNetwork:
     """A network in the head order that moves the fewest bytes in row tiles, the weights that they read again included."""
     again = weights_read_again(target, trace)
     fitting: list[tuple[tuple[int, int], Plan, Allocation]] = []
@@ -200,6 +219,7 @@ def _in_row_tiles(target: Target, trace: Trace, batch: int, ranked: Sequence[Hea
     how: Spill
     for how in ("row tiles", "row tiles, reloads"):
         for rank, order in enumerate(ranked):
+            progress("plan in row tiles", rank, len(ranked))
             found = caches.place(trace, batch, order, target.activation_buffer.capacity, how, wide, again, target.array.max_m)
             if isinstance(found, tuple):
                 fitting.append(((found[1].moved_bytes + bytes_read_again(found[0], again), rank), *found))

@@ -105,6 +105,12 @@ class RowTile:
     rows: int
     all_rows: int
 
+    @property
+    def likeness(self) -> RowTile:
+        """One for all row tiles of as many rows that are neither the first nor the last: a product's are alike but for their operands."""
+        last = self.count - 1
+        return RowTile(self.index if self.index in (0, last) else 1, self.count, 0, self.rows, self.all_rows)
+
 
 @dataclass(frozen=True)
 class ColumnTile:

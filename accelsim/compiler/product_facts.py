@@ -81,9 +81,9 @@ class ProductFacts:
 
 def product_key(op: Op) -> tuple[object, ...]:
     """All that `product_facts` reads of an operation, but for names in messages."""
-    layer = op.layer
+    layer, row_tile = op.layer, op.row_tile and op.row_tile.likeness
     if layer.weighted is not None:
-        return (*layer.weighted.likeness, op.row_bits, op.m, op.k, op.n, op.row_tile, op.column_tile)
+        return (*layer.weighted.likeness, op.row_bits, op.m, op.k, op.n, row_tile, op.column_tile)
     heads = _head_product(op)
     return (
         type(layer),
@@ -95,7 +95,7 @@ def product_key(op: Op) -> tuple[object, ...]:
         op.m,
         op.k,
         op.n,
-        op.row_tile,
+        row_tile,
         heads.contiguous,
     )
 

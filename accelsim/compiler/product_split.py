@@ -30,7 +30,7 @@ class ProductSplit:
     stripe_columns : outputs of an N-stripe; the last of a group may have fewer
     kt_count : K-tiles of a stripe
     chunks, chunk_rows : M-chunks, and rows of each but the last
-    row_tile, column_tile : which rows and columns of the whole product these are
+    row_tile, column_tile : which rows and columns of the whole product these are, or are alike (`RowTile.likeness`)
     file : N-stripes of a group that the array takes together, as folds of as many tiles
     per_stripe : a run takes one stripe, or one fold's, rather than all of its group
     """
@@ -185,7 +185,7 @@ def split_product(op: Op, geometry: CoreGeometry) -> ProductSplit:
     own_groups = op.layer.tile_groups
     groups, columns, stripe_columns = mapping.stripes(own_groups, op.n // own_groups, geometry.cols)
     k = op.k * mapping.merged
-    row_tile = op.row_tile or RowTile(0, 1, 0, op.m, op.m)
+    row_tile = op.row_tile.likeness if op.row_tile else RowTile(0, 1, 0, op.m, op.m)
     column_tile = op.column_tile or ColumnTile(0, 1, 0, op.n, op.n)
     stripes = -(-columns // stripe_columns)
     most_rows = geometry.run_rows(stripes)

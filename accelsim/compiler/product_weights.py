@@ -13,6 +13,7 @@ import numpy as np
 
 from accelsim.compiler.fetched_streams import FetchedStreams
 from accelsim.compiler.inference import Inference
+from accelsim.compiler.plan import Op
 from accelsim.compiler.product_facts import ProductFacts
 from accelsim.compiler.product_split import ProductSplit
 from accelsim.compiler.program_size import check_tiles
@@ -22,21 +23,21 @@ from accelsim.errors import CompileError
 from accelsim.trace.layers import Layer
 
 
-def weights_of_runs(inference: Inference, layer: str, matrix: str, facts: ProductFacts) -> tuple[Fields, int]:
+def weights_of_runs(inference: Inference, op: Op, matrix: str, facts: ProductFacts) -> tuple[Fields, int]:
     """(fields of all runs that say where their weights are, how often the whole image is fetched); `matrix` is one of the layer's."""
     fetches = 0
     key = (matrix, facts.split.column_tile.index)
     if facts.reuse.fetches(facts.split):
-        inference.kept_weights[key], fetched = _fetch(inference, layer, key, facts)
+        inference.kept_weights[key], fetched = _fetch(inference, op, key, facts)
         fetches = fetched * facts.split.chunks // facts.reuse.runs_per_fetch(facts.split)
     return inference.kept_weights[key].of_runs(facts.streams), fetches
 
 
-def _fetch(inference: Inference, layer: str, key: tuple[str, int], facts: ProductFacts) -> tuple[FetchedStreams, bool]:
+def _fetch(inference: Inference, op: Op, key: tuple[str, int], facts: ProductFacts) -> tuple[FetchedStreams, bool]:
     """(the streams, whether they are fetched: what is pinned is fetched once for all inferences)."""
-    low, split, reuse = inference.low, facts.split, facts.reuse
+    low, split, reuse, layer = inference.low, facts.split, facts.reuse, op.layer.name
     pinned = inference.target.weight_buffer.residency == "pinned"
-    pinned_key = (inference.trace.name, *key, split.row_tile.index)
+    pinned_key = (inference.trace.name, *key, op.row_tile.index if op.row_tile else 0)
     if pinned and pinned_key in low.pinned_weights:
         return low.pinned_weights[pinned_key], False
     header = reuse.header_bytes if split.row_tile.index == 0 else 0

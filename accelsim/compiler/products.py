@@ -51,12 +51,12 @@ def lower_product(inference: Inference, op: Op) -> None:
         fields |= _bank_conflicts(inference, layer, facts)
         _note_code_lengths(inference, layer, facts)
         fields |= _codebook(low, split) if split.geometry.decode and target.codebook.store == "ram" else {}
-        weights, fetches = weights_of_runs(inference, layer.name, layer.name, facts)
+        weights, fetches = weights_of_runs(inference, op, layer.name, facts)
         fields |= weights
     elif layer.from_cache:
         _check_cache(inference, layer.name)
         _begin_layer(inference, layer.name)
-        weights, fetches = weights_of_runs(inference, layer.name, f"{layer.name}[{op.head}]", facts)
+        weights, fetches = weights_of_runs(inference, op, f"{layer.name}[{op.head}]", facts)
         fields |= weights
     low.runs.append(split.runs, fields)
     low.tiles += split.all_tiles * split.chunks

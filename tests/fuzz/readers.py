@@ -37,6 +37,7 @@ from tests.importers import onnx_models
 from tests.importers.test_huggingface_folder import CONFIG, tensors
 from tests.importers.test_huggingface_quantized import SCHEMES
 from tests.importers.test_huggingface_quantized import folder as write_quantized
+from tests.importers.test_vptq_folder import settings_of
 from tests.tiny_decoders import Sizes, random_tensors, write_gguf
 
 DATA = Path(__file__).parents[1] / "validation" / "data"
@@ -132,7 +133,7 @@ drain_below: 4
 row_hits_first: true
 """
 _ACCURACY = b"trace,codebook.ports,accuracy\ntiny_vit_int8,1,71.5\ntiny_vit_ssvq,1,70.25\ntiny_vit_ssvq,2,\n"
-_SCHEMES = ("gptq act-order", "awq", "aqlm 2x8")
+_SCHEMES = {name: SCHEMES[name][:2] for name in ("gptq act-order", "awq", "aqlm 2x8", "nf4 double")} | {"vptq": settings_of("outliers")}
 _GIVEN = ("ssvq:k=16,d=8", "vq:k=16,d=8", "int_group:bits=4,group=16,zero=1", "masked_vq:k=16,d=8,keep=2,of=4")
 _FORMATS = (
     b"ssvq:k=16,d=8",
@@ -166,6 +167,8 @@ def readers() -> tuple[Reader, ...]:
             (mutators.mutate_safetensors,), {"t/trace.json": manifest},
         ),
         Reader("result", ("report", "r.json"), "r.json", (_result(),), _JSON, {}),
+        Reader("run of a comparison", ("report", "c"), "c/runs/1/result.json", (_result(),), _JSON,
+            {"c/comparison.json": b"{}", "c/runs/0/result.json": _result()}),
         Reader("result, timeline", ("timeline", "r.json", "-o", "t.json"), "r.json", (_result(),), (_mutate_result, *_JSON), {}),
         Reader("window of a timeline", ("timeline", "r.json", "-o", "t.json", "--cycles", WORD), WORD, (b"100..2000",), _TEXT,
             {"r.json": _result()}),
@@ -286,8 +289,7 @@ def _network_inputs() -> tuple[bytes, ...]:
 def _quantized_folders() -> Iterator[Reader]:
     """Folders whose weights are quantized, each scheme by its tensors and by its settings."""
     words = ("import", "m", "-o", "out", "--bind", "tokens=3")
-    for name in _SCHEMES:
-        settings, writer, _ = SCHEMES[name]
+    for name, (settings, writer) in _SCHEMES.items():
         with tempfile.TemporaryDirectory() as folder:
             write_quantized(Path(folder), settings, writer)
             config, stored = (Path(folder, file).read_bytes() for file in ("config.json", "model.safetensors"))

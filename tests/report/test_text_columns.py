@@ -29,3 +29,12 @@ def test_progress_into_a_file_is_a_line_now_and_then_and_at_the_end_of_a_phase()
     update("chips", 2, 3)
     update("chips", 3, 3)
     assert lines == ["chips: 2 of 3", "chips: 3 of 3"]
+
+
+def test_progress_of_short_phases_says_nothing_into_a_file_that_wants_no_ends():
+    lines: list[str] = []
+    times = iter([0.0, 11.0, 11.0, 12.0])
+    update = line_progress(lines.append, 10.0, lambda: next(times), ends=False)
+    update("compile", 256, 1024)
+    update("compile", 1024, 1024)
+    assert lines == ["compile: 256 of 1,024"]

@@ -98,24 +98,34 @@ def noted_progress() -> Iterator[Progress | None]:
         yield lambda note, done, whole: bar.update(task, description=clean(note), completed=done, total=whole)
 
 
-def line_progress(write: Callable[[str], None], seconds: float = 10.0, now: Callable[[], float] = time.monotonic) -> Progress:
-    """A callback (what, done, total) for a file or a pipe: a line at most every `seconds`, and at the end of each phase."""
+def line_progress(
+    write: Callable[[str], None], seconds: float = 10.0, now: Callable[[], float] = time.monotonic, *, ends: bool = True
+) -> Progress:
+    """A callback (what, done, total) for a file or a pipe: a line at most every `seconds` and, with `ends`, at the end of each phase."""
     last = now()
 
     def update(what: str, done: int, whole: int) -> None:
         nonlocal last
-        if done >= whole or now() - last >= seconds:
+        if (ends and done >= whole) or now() - last >= seconds:
             last = now()
             write(f"{clean(what)}: {done:,} of {whole:,}")
 
     return update
 
 
+def _say_on_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Progress | None]:
-    """A callback (what, done, total) that moves a bar on stderr; None without a terminal."""
-    if quiet or not sys.stderr.isatty():
+    """A callback (what, done, total) that moves a bar on stderr; elsewhere, after each ten CPU seconds, a line. None if `quiet`."""
+    if quiet:
         yield None
+        return
+    if not sys.stderr.isatty():
+        yield line_progress(_say_on_stderr, now=time.process_time, ends=False)
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with rich.progress.Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
