@@ -174,13 +174,16 @@ def _simulated(
 
 
 def _print_line(run: Result) -> None:
-    """The time in a line, the outcome of the functional check, and the verdict."""
+    """The time in a line, the outcome of the functional check (without one, that sums can overflow), and the verdict."""
     from accelsim.report.tables.text import count, duration
     from accelsim.report.verdict import decide, in_brief
+    from accelsim.report.verdict_warnings import is_about_values
 
     checked, result = run.checked, run.decided
     line = f"{result.accelerator_name} {result.trace_name}: {duration(result.milliseconds)}, {count(result.total_cycles)} cycles"
     outcome = () if checked is None else ("bit-exact" if checked.ok else "the functional check failed",)
+    if checked is None and any(map(is_about_values, result.warnings)):
+        outcome = ("sums can overflow",)
     print_line("; ".join((line, *outcome, in_brief(decide(result)))))
     for wrong in (item for item in checked.layers if not item.ok) if checked else ():
         print_line(f"{wrong.name}: {wrong.message}")

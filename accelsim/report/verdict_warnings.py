@@ -20,6 +20,14 @@ _PHRASES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+_OVERFLOW = "array.psum_bits = "  # begins the warning of sums that can leave their accumulators
+
+
+def is_about_values(warning: str) -> bool:
+    """Whether a warning says that the chip may compute wrong values, which concerns every verdict."""
+    return warning.startswith(_OVERFLOW)
+
+
 def concerns(warning: str, resource: str) -> bool:
     """Whether a warning is about `resource`, the limiting one (a key of `result.RESOURCES`)."""
     return any(phrase in warning for phrase in _PHRASES.get(resource, ()))

@@ -128,6 +128,16 @@ def test_warnings_that_find_no_room_are_counted():
     assert left >= 9 - shown  # the technology adds warnings of its own
 
 
+def test_a_run_whose_sums_can_overflow_says_so_below_its_verdict_and_in_its_line():
+    narrow = (*RUN, "--set", "array.psum_bits=16")
+    lines = call(*narrow).splitlines()
+    first = next(line for line in lines if line.startswith("warning"))
+    assert first.startswith("warning  array.psum_bits = 16: sums of 18 layers can overflow")
+    assert len(lines) <= 20
+    assert "; sums can overflow; " in call(*narrow, "-q")
+    assert "overflow" not in call(*RUN, "-q")
+
+
 @pytest.mark.parametrize("checks", range(6))  # each takes a line; a run has two at most
 def test_a_warning_that_concerns_the_verdict_is_cut_short_before_it_is_counted(checks):
     about = "512 B of reads in flight over 90 ns carry 5.69 GB/s at most " + "word " * 40

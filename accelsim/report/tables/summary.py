@@ -15,7 +15,7 @@ from accelsim.report.tables.terminal import PIPE_COLUMNS, say_line
 from accelsim.report.tables.text import clean, decimal_bytes, duration, ends, percent, short, tail, times
 from accelsim.report.tables.time_line import time_line
 from accelsim.report.verdict import LEAST_GAIN, decide
-from accelsim.report.verdict_warnings import SHARING, concerns
+from accelsim.report.verdict_warnings import SHARING, concerns, is_about_values
 from accelsim.result import BOUND_RESOURCES, RESOURCES, Gain, Result
 
 MAX_LINES = 20
@@ -42,12 +42,12 @@ def render_summary(console: Console, cost: RunCost, *, elsewhere: str, checked: 
 def summary_lines(cost: RunCost, columns: int, elsewhere: str, checked: Checked = ()) -> list[tuple[str, str | None]]:
     """(line, style): at most MAX_LINES of at most `columns`, as far as words allow.
 
-    Warnings that concern the verdict stand below it, the first of them cut short where there is no room for all of it; the others stand at
-    the end. Those that find no room are counted.
+    Warnings that concern the verdict stand below it, sums that can overflow first, and the first of them cut short where there is no room
+    for all of it; the others stand at the end. Those that find no room are counted.
     """
     result, limit = cost.result, decide(cost.result).resource
     every = list(dict.fromkeys([*result.warnings, *cost.cost.area.warnings]))
-    about = [text for text in every if concerns(text, limit)]
+    about = [*filter(is_about_values, every), *(text for text in every if concerns(text, limit) and not is_about_values(text))]
     others = [text for text in every if text not in about]
     last = _wrapped("more", elsewhere, columns)
     needed = bool(others) + (len(_wrapped("warning", about[0], columns)) + (len(about) > 1) if about else 0)
