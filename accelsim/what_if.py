@@ -34,7 +34,7 @@ class WhatIf:
     resource : the same by its key in RESOURCES
     speedup : baseline cycles over this run's cycles
     explanation : '' unless this run is slower than the baseline, or equal because the chip already is that way
-    planned_anew : speed-up of a chip that is built so and has a plan of its own; None where that is this run, or was not tried
+    replanned : speed-up of a chip that is built so and has a plan of its own; None where that is this run, or was not tried
     """
 
     name: str
@@ -43,7 +43,7 @@ class WhatIf:
     result: Result
     speedup: float
     explanation: str
-    planned_anew: float | None = None
+    replanned: float | None = None
 
     def __repr__(self) -> str:
         return f"<WhatIf {self.name} were free: {self.speedup:.4g}x>"
@@ -217,12 +217,12 @@ def what_if(
             continue
         run = partial(simulate, other, *traces, frames=len(baseline.frames) // len(traces), batch=baseline.batch, seed=seed, shared=shared)
         result = run(planned_for=accelerator)
-        anew = run() if ideal.plans else result
-        speedup, planned_anew = (baseline.total_cycles / item.total_cycles for item in (result, anew))
+        other_plan = run() if ideal.plans else result
+        speedup, replanned = (baseline.total_cycles / item.total_cycles for item in (result, other_plan))
         out.append(
             WhatIf(
                 ideal.name, ideal.resource, ideal.description, result, speedup, explain(baseline, result),
-                planned_anew if anew.frames != result.frames else None,
+                replanned if other_plan.frames != result.frames else None,
             )
         )  # fmt: skip
     return tuple(out)

@@ -88,8 +88,8 @@ def test_ideal_buffers_keep_the_plan_and_what_another_plan_gains_is_told(field: 
     assert [layer.traffic for layer in row.result.layers] == [layer.traffic for layer in baseline.layers]
     assert row.result.cycles["buffer_full"] == 0
     assert abs(row.speedup - 1) < 0.01
-    assert (row.planned_anew or row.speedup) == baseline.total_cycles / anew.total_cycles
-    assert ("with more buffer capacity it would be planned anew: 2.79x" in decide(baseline, rows).sentence) is told
+    assert (row.replanned or row.speedup) == baseline.total_cycles / anew.total_cycles
+    assert ("a new plan with more buffer capacity gains 2.79x" in decide(baseline, rows).sentence) is told
 
 
 def test_an_int8_model_behind_half_a_channel_gains_from_memory_alone() -> None:

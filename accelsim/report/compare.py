@@ -113,7 +113,7 @@ class Speedup:
 
     @property
     def share_of(self) -> tuple[str, int]:
-        """What parts are shares of, and its ticks: the change, or the baseline's time if some part moved by more than the whole change."""
+        """Name and ticks of the whole of which parts are shares: the change; the baseline's time if a part exceeds the change."""
         change = self.baseline_ticks - self.other_ticks
         if any(abs(part.saved_ticks) > abs(change) for part in (*self.by_cause, *self.by_layer)):
             return "baseline", self.baseline_ticks

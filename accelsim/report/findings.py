@@ -133,7 +133,7 @@ def what_if_rows(runs: Sequence[IdealizedRun]) -> list[dict[str, Any]]:
             "resource": item.resource,
             "speed_up": item.speedup,
             "total_cycles": item.result.total_cycles,
-            "planned_anew": item.planned_anew,
+            "replanned": item.replanned,
             "note": item.explanation,
         }
         for item in runs

@@ -35,7 +35,7 @@ class IdealizedRun(Protocol):
     @property
     def explanation(self) -> str: ...
     @property
-    def planned_anew(self) -> float | None: ...
+    def replanned(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,10 @@ def _measured(result: Result, verdict: Verdict, ranked: Sequence[IdealizedRun]) 
 
 
 def _another_plan(ranked: Sequence[IdealizedRun]) -> list[str]:
-    """The largest gain of a chip that would be planned anew, if it is more than any resource but the first gains in the plan as it is."""
-    gain, resource = max((item.planned_anew or 0.0, item.resource) for item in ranked)
+    """The largest gain of a chip that would have another plan, if it is more than any resource but the first gains in the plan as it is."""
+    gain, resource = max((item.replanned or 0.0, item.resource) for item in ranked)
     least = max(LEAST_GAIN, *(ALIKE * item.speedup for item in ranked[1:2]))
-    return [f"with more {resource} it would be planned anew: {times(gain)}"] if gain >= least else []
+    return [f"a new plan with more {resource} gains {times(gain)}"] if gain >= least else []
 
 
 def _left_over(resource: str, freed: Result) -> str:
@@ -131,11 +131,15 @@ def _does(resource: str, share: str, still: str = "") -> str:
 
 def _runner_up(verdict: Verdict) -> str:
     """The gain after those that are alike."""
-    alike = len(verdict.alike)
-    after = next((item for item in verdict.gains[alike:] if item.speed_up >= LEAST_GAIN), None)
+    after = _next_gain(verdict)
     if after is None:
         return "no other resource gains"
-    return f"{'second' if alike == 1 else 'next'} gain: {after.resource}, {times(after.speed_up)}"
+    return f"{'second' if len(verdict.alike) == 1 else 'next'} gain: {after.resource}, {times(after.speed_up)}"
+
+
+def _next_gain(verdict: Verdict) -> Gain | None:
+    """The largest gain after those that are alike; None if there is none."""
+    return next((item for item in verdict.gains[len(verdict.alike) :] if item.speed_up >= LEAST_GAIN), None)
 
 
 def _why_not(result: Result, verdict: Verdict) -> list[str]:
@@ -145,7 +149,10 @@ def _why_not(result: Result, verdict: Verdict) -> list[str]:
         return []
     own = own_cycles(result.cycles, largest)
     gain = next((item.speed_up for item in verdict.gains if item.resource == largest), 1.0)
-    if gain >= LEAST_GAIN:
+    after = _next_gain(verdict)
+    if after is not None and after.resource == largest:
+        freed = "freeing it gains less"
+    elif gain >= LEAST_GAIN:
         freed = f"freeing it gains less, {times(gain)}"
     elif gain >= 1:
         freed = f"freeing it alone gains less than {_TOLERANCE}"

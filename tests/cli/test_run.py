@@ -79,7 +79,9 @@ def test_json_holds_the_whole_result():
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-@pytest.mark.parametrize("more", [(), ("--frames", 3), ("--then", "tiny_vit_int8"), ("-o", "{tmp}/out"), ("--set", "clock=3 GHz")], ids=str)
+@pytest.mark.parametrize(
+    "more", [(), ("--frames", 3), ("--then", "tiny_vit_int8"), ("-o", "{tmp}/out"), ("--set", "clock=3 GHz"), ("--set", "cores=2")], ids=str
+)
 def test_a_summary_has_at_most_20_lines_that_fit(columns, more, tmp_path, monkeypatch):
     monkeypatch.setattr("accelsim.report.tables.terminal.PIPE_COLUMNS", columns)
     lines = call(*RUN, *(str(word).format(tmp=tmp_path) for word in more)).splitlines()

@@ -244,8 +244,8 @@ def render_what_if(console: Console, runs: Iterable[IdealizedRun]) -> None:
     """The table of idealizations."""
     out = table(["if free", ">cycles", ">speed-up", "meaning"])
     for item in runs:
-        anew = "" if item.planned_anew is None else f"planned anew: {times(item.planned_anew)}"
-        notes = "; ".join(text for text in (item.explanation, anew) if text)
+        replanned = "" if item.replanned is None else f"with a new plan: {times(item.replanned)}"
+        notes = "; ".join(text for text in (item.explanation, replanned) if text)
         note = f" ({notes})" if notes else ""
         row(out, item.name, count(item.result.total_cycles), times(item.speedup), f"{item.description}{note}")
     show(console, "Idealizations, one at a time", out)

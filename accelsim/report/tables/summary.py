@@ -20,7 +20,7 @@ from accelsim.result import BOUND_RESOURCES, RESOURCES, Gain, Result
 
 MAX_LINES = 20
 _UNFOLDED = 100_000  # columns: paragraphs of a page are folded by who shows it
-_NAMED = (4, 3, 2)  # stalls, operands, bounds that are named: as many as leave room for all entries; the rest is summed
+_NAMED = (4, 3, 2, 1)  # stalls, operands, bounds that are named: as many as leave room for all entries; the rest is summed
 _NAME = 48  # columns of a chip's or network's name
 _LABEL = 9  # columns of a line's heading
 _MAX_SENTENCE = 4  # lines of one entry
@@ -56,6 +56,8 @@ def summary_lines(cost: RunCost, columns: int, elsewhere: str, checked: Checked 
         room = MAX_LINES - len(above) - len(below) - len(last)
         if room >= needed:
             break
+    if room < 2:  # a line counts them all
+        about, others = [], [*about, *others]
     near = _warnings(_cut(about, columns, room - bool(others)), columns, room - bool(others))
     far = _warnings(others, columns, room - len(near))
     return [*above, *near, *below, *far, *((line, "dim") for line in last)]
@@ -94,7 +96,7 @@ def _entries(cost: RunCost, result: Result, summary: Summary, named: int) -> Ite
     moved: dict[str, int] = {}
     for item in traffic_lines(result):
         moved[item.operand] = moved.get(item.operand, 0) + item.bits
-    share = f": {_shares(moved, sum(moved.values()), named)}" if moved else ""
+    share = f": {_shares(moved, sum(moved.values()), named)}" if moved and named > 1 else ""
     yield "traffic", f"{decimal_bytes(summary.bus_bytes)} on the bus, {decimal_bytes(summary.useful_bytes)} of it useful{share}"
     node = cost.cost.area.technology
     yield "energy", f"{short(cost.energy_uj.nominal)} uJ per inference ({ends(cost.energy_uj)}) in {tail(node, _NAME)}"
@@ -113,7 +115,7 @@ def _gains(gains: Sequence[Gain], named: int) -> str:
     shown = [f"{item.resource} {text}" for item, text in zip(found, texts[:most], strict=False)]
     rest = [f"others at most {texts[most]}"] if len(texts) > most else []
     slower = [f"{item.resource} {item.anomaly.partition(':')[0]}" for item in gains if item.anomaly]
-    anomalies = [f"{', '.join(slower)} (--full says why)"] if slower else []
+    anomalies = [f"{', '.join(slower) if len(slower) <= named else f'{len(slower)} are slower'} (--full says why)"] if slower else []
     return "; ".join([", ".join([*shown, *rest]) or "nothing gains", *anomalies])
 
 
