@@ -48,9 +48,12 @@ def run_id(accelerator: Accelerator, traces: Sequence[Trace], options: dict[str,
 
 def traces_sha256(traces: Sequence[Trace]) -> str:
     """Identity of the networks of a run, in order: of a single one its own."""
-    if len(traces) == 1:
-        return traces[0].sha256
-    return hashlib.sha256("".join(trace.sha256 for trace in traces).encode()).hexdigest()
+    return joined_sha256([trace.sha256 for trace in traces])
+
+
+def joined_sha256(each: Sequence[str]) -> str:
+    """Identity of what has these identities, in order: of a single one its own."""
+    return each[0] if len(each) == 1 else hashlib.sha256("".join(each).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -22,6 +22,7 @@ import numpy as np
 from accelsim.errors import ConfigError
 from accelsim.reading import read_text
 from accelsim.registry import suggest
+from accelsim.sweeps.axis import axis_text
 from accelsim.sweeps.columns import ACCURACY
 from accelsim.sweeps.spec import Sweep
 from accelsim.sweeps.table import Table
@@ -110,8 +111,8 @@ def _of_rows(path: Path, sweep: Sweep) -> Accuracy:
 
 
 def _key(value: Any) -> object:
-    """A value of an axis as it is compared with a cell: numbers by value, the rest as text."""
-    text = str(value).strip()
+    """A value of an axis as it is compared with a cell: numbers by value, the rest as text, true as True."""
+    text = axis_text(value).strip().casefold()
     try:
         return float(text)
     except ValueError:

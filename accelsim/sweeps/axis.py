@@ -45,6 +45,11 @@ def axis_values(name: str, written: Any) -> tuple[Any, ...]:
     raise ConfigError(f"axis `{name}`: {written!r:.80} is not a list [a, b, ...] or a range such as '16..256 x2'; a single value: `base`")
 
 
+def axis_text(value: Any) -> str:
+    """A value of an axis as YAML writes it: null, true, 16 KiB."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _range(name: str, written: str, match: re.Match[str]) -> Iterator[Any]:
     first, first_unit, last, unit, sign, by = match.groups()
     where = f"axis `{name}`: range {written!r}"

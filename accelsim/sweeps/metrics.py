@@ -15,7 +15,7 @@ from accelsim.cost.area import area_of
 from accelsim.cost.energy import energy_of
 from accelsim.cost.sram_grid import grid_file
 from accelsim.cost.technology import Technology
-from accelsim.provenance import model_hash, versions
+from accelsim.provenance import joined_sha256, model_hash, versions
 from accelsim.report.metrics import WEIGHT_OPERANDS, tightest_bound
 from accelsim.report.verdict import decide
 from accelsim.result import BOUND_RESOURCES, CATEGORIES, OPERANDS, Result
@@ -56,8 +56,8 @@ def identity(point: Point, costing: str, technology: str) -> dict[str, Any]:
         "costing": costing,
         "accelerator": point.accelerator.name,
         "configuration": json.dumps(point.accelerator.writable()),
-        "trace": point.trace,
-        "trace_sha256": point.trace_sha256,
+        "trace": " + ".join(name for name, _ in point.networks),
+        "trace_sha256": joined_sha256([sha256 for _, sha256 in point.networks]),
         "technology": technology,
         "frames": point.frames,
         "batch": point.batch,

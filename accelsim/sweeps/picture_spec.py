@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from accelsim.records import Record
+from accelsim.sweeps.axis import axis_text
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Title = Annotated[str, StringConstraints(max_length=200)]
@@ -30,7 +31,7 @@ class _Picture(Record):
 
     def shown(self, axis: str, label: str) -> str:
         """The picture's label of a value of an axis."""
-        return {str(value): name for value, name in self.names.get(axis, {}).items()}.get(label, label)
+        return {axis_text(value): name for value, name in self.names.get(axis, {}).items()}.get(label, label)
 
     def axes_named(self) -> list[str]:
         """The axes that the picture needs."""

@@ -24,6 +24,7 @@ from accelsim.report.plots.picture_style import PAPER, PictureStyle
 from accelsim.report.plots.speedup_map import map_picture
 from accelsim.report.plots.style import SERIES_MARKERS
 from accelsim.report.speedup_cells import RESOURCE_OF_BOUND, Cell, Limiter, Point
+from accelsim.sweeps.axis import axis_text
 from accelsim.sweeps.best import costs_of
 from accelsim.sweeps.columns import ACCURACY
 from accelsim.sweeps.default_pictures import pictures_for
@@ -145,7 +146,7 @@ def least_over(table: Table, figure: str, first: str | None, second: str) -> tup
             places.append(np.zeros(len(table), np.int64))
             continue
         group, place = table.axis(axis)
-        names.append(list(dict.fromkeys(str(step[place]) for step in table.sweep.groups[group].steps)))
+        names.append(list(dict.fromkeys(axis_text(step[place]) for step in table.sweep.groups[group].steps)))
         order = {name: number for number, name in enumerate(names[-1])}
         places.append(np.array([order[label] for label in table.labels(axis)], np.int64))
     out = np.full((len(names[0]), len(names[1])), np.inf)

@@ -22,7 +22,7 @@ from accelsim.provenance import run_id
 from accelsim.records import build
 from accelsim.sweeps.expression import Expression
 from accelsim.sweeps.format_axes import format_value, is_format_field, trace_in_format
-from accelsim.sweeps.spec import PSUM_BITS_NEEDED, RUN_DEFAULTS, RUN_NAMES, Sweep
+from accelsim.sweeps.spec import PSUM_BITS_NEEDED, RUN_DEFAULTS, RUN_NAMES, THEN, Sweep
 from accelsim.sweeps.step_axes import is_step_field, step_value, trace_at_step
 from accelsim.trace.trace import Trace
 
@@ -39,6 +39,7 @@ class Point:
     position : in the sweep's product, from 0
     run_id : of accelerator, trace and options; two points with one run id are one run
     trace : as the sweep names it, with the format and the step of its axes; trace_sha256 : what it must be when it is loaded to run
+    then : (name, SHA-256) of each network that runs with it
     axes : axis -> its value here, as the loaded configuration holds it (bytes, ps, Hz as integers)
     """
 
@@ -51,6 +52,12 @@ class Point:
     batch: int
     seed: int
     axes: Mapping[str, Any]
+    then: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def networks(self) -> tuple[tuple[str, str], ...]:
+        """(name, SHA-256) of every network of the run, in order."""
+        return ((self.trace, self.trace_sha256), *self.then)
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,7 @@ def _candidate(sweep: Sweep, position: int) -> Candidate:
     formats = {name: written.pop(name) for name in list(written) if is_format_field(name)}
     steps = {name: written.pop(name) for name in list(written) if is_step_field(name)}
     name, trace, problem = _trace_and_problem(_text("trace", run["trace"]), formats, steps)
+    others = {other: _trace(other) for other in _others(run.get(THEN))}
     options = {name: _count(name, run[name]) for name in RUN_DEFAULTS}
     chip = _text("accelerator", run["accelerator"])
     if sweep.fit_codebook and trace is not None:
@@ -112,17 +120,18 @@ def _candidate(sweep: Sweep, position: int) -> Candidate:
             **{path: format_value(name, path) for path in constraint.paths if is_format_field(path)},
             **{path: step_value(name, path) for path in constraint.paths if is_step_field(path)},
         }
-        if not _holds(constraint, stated, accelerator, fields, trace):
+        if not _holds(constraint, stated, accelerator, fields, None if trace is None else (trace, *others.values())):
             return Dropped(position, constraint.text)
     if accelerator is None or trace is None:
         return Invalid(position, sweep.at(position), f"{sweep.source}: {problem}" if problem else wrong)
     plain = {**run, **formats, **steps}  # axes that are no field of the accelerator
     return Point(
         position=position,
-        run_id=run_id(accelerator, (trace,), options),
+        run_id=run_id(accelerator, (trace, *others.values()), options),
         accelerator=accelerator,
         trace=name,
         trace_sha256=trace.sha256,
+        then=tuple((other, loaded.sha256) for other, loaded in others.items()),
         **options,
         axes={axis: plain[axis] if axis in plain else _plain(field_at(accelerator, axis)) for axis in sweep.axes},
     )
@@ -164,12 +173,16 @@ def _plain(value: Any) -> Any:
 
 
 def _holds(
-    constraint: Expression, run: Mapping[str, Any], accelerator: Accelerator | None, fields: Mapping[str, Any], trace: Trace | None
+    constraint: Expression,
+    run: Mapping[str, Any],
+    accelerator: Accelerator | None,
+    fields: Mapping[str, Any],
+    traces: tuple[Trace, ...] | None,
 ) -> bool:
     """Whether a point meets a constraint; of an invalid configuration, as far as its parts can tell."""
-    if accelerator is not None and trace is not None:
-        whole, loaded = accelerator, trace
-        derived = {PSUM_BITS_NEEDED: lambda: most_accumulator_bits(whole.array, [loaded])}
+    if accelerator is not None and traces is not None:
+        whole, loaded = accelerator, traces
+        derived = {PSUM_BITS_NEEDED: lambda: most_accumulator_bits(whole.array, loaded)}
         return constraint.holds(
             lambda path: derived[path]() if path in derived else run[path] if path in run else _plain(field_at(whole, path))
         )
@@ -236,6 +249,16 @@ def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ConfigError(f"`{name}`: {value!r:.80} is not the name of one")
     return value
+
+
+def _others(value: Any) -> list[str]:
+    """The networks that `then` names: 'a + b' are two, null is none."""
+    if value is None:
+        return []
+    names = [name.strip() for name in value.split(" + ")] if isinstance(value, str) else []
+    if not names or not all(names) or len(set(names)) < len(names):
+        raise ConfigError(f"`{THEN}`: {value!r:.80} names no networks; allowed: a name, several as 'a + b', each once, or null")
+    return names
 
 
 def _count(name: str, value: Any) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.sweeps.axis import axis_text
 from accelsim.sweeps.table import Table
 
 DOUBLING = "doubling"
@@ -101,4 +102,4 @@ def _summed(axis: str, before: str | None, after: str, ratios: npt.NDArray[np.fl
 
 
 def _text(step: tuple[object, ...]) -> str:
-    return ", ".join(str(value) for value in step)
+    return ", ".join(map(axis_text, step))

@@ -16,9 +16,12 @@ A constraint may also name `psum_bits_needed`: `array.psum_bits >= psum_bits_nee
 With `fit_codebook: true` each point's chip has the codebook that its trace asks for, as far as no axis and no `base` says otherwise.
 `pictures` says the pictures to draw of the points that ran (see `picture_spec`).
 
-An axis goes over any field of an accelerator, over `accelerator`, `trace`, `frames`, `batch` and `seed`, over the format of the trace
-(`format`, `format.k` and the like, see `format_axes`), or over a language model's step (see `step_axes`). The points are the product of
-all axes; linked axes step together. The last axis moves fastest: axes, then linked groups, in the order of the file.
+`then` names a network, or several with ' + ' between them, that run with the trace: they take turns, or have a core each with
+`control.core_split: networks`; null stands for none.
+
+An axis goes over any field of an accelerator, over `accelerator`, `trace`, `then`, `frames`, `batch` and `seed`, over the format of the
+trace (`format`, `format.k` and the like, see `format_axes`), or over a language model's step (see `step_axes`). The points are the
+product of all axes; linked axes step together. The last axis moves fastest: axes, then linked groups, in the order of the file.
 """
 
 from __future__ import annotations
@@ -49,7 +52,8 @@ from accelsim.sweeps.picture_spec import Picture
 from accelsim.sweeps.step_axes import STEP_FIELDS
 
 FOLDER, TECHNOLOGIES = "sweeps", "technology"
-RUN_NAMES = ("accelerator", "trace", "frames", "batch", "seed")  # axes besides the fields of an accelerator
+RUN_NAMES = ("accelerator", "trace", "then", "frames", "batch", "seed")  # axes besides the fields of an accelerator
+THEN = "then"  # networks that run with the point's trace, as those of `accelsim run --then`
 PSUM_BITS_NEEDED = "psum_bits_needed"  # in constraints: accumulator bits with which no sum of the point's trace can overflow
 RUN_DEFAULTS: Mapping[str, int] = {"frames": 1, "batch": 1, "seed": 0}
 

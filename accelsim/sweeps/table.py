@@ -16,6 +16,7 @@ import numpy.typing as npt
 from accelsim.compiler.accumulator_range import is_range_warning
 from accelsim.errors import ConfigError
 from accelsim.registry import suggest
+from accelsim.sweeps.axis import axis_text
 from accelsim.sweeps.columns import COLUMNS, NUMERIC
 from accelsim.sweeps.spec import Sweep
 from accelsim.sweeps.store import Store
@@ -80,7 +81,7 @@ class Table:
     def labels(self, axis: str) -> list[str]:
         """The values of an axis at each point as the sweep's file writes them."""
         group, place = self.axis(axis)
-        texts = [str(step[place]) for step in self.sweep.groups[group].steps]
+        texts = [axis_text(step[place]) for step in self.sweep.groups[group].steps]
         return [texts[step] for step in self.steps[:, group]]
 
     def axis(self, name: str) -> tuple[int, int]:

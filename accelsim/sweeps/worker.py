@@ -52,17 +52,17 @@ def check_model(expected: str) -> None:
 
 
 def _figures(point: Point, technology: Technology) -> dict[str, Any]:
-    trace = _trace(point.trace, point.trace_sha256)
-    result = simulate(point.accelerator, trace, frames=point.frames, batch=point.batch, seed=point.seed, shared=_shared())
+    traces = [_trace(name, sha256) for name, sha256 in point.networks]
+    result = simulate(point.accelerator, *traces, frames=point.frames, batch=point.batch, seed=point.seed, shared=_shared())
     if result.run_id != point.run_id:
         raise ConfigError(
             "a file that the accelerator names (`dram.device` or `dram.policy`) says something else here than where the sweep began"
         )
-    stated = trace.manifest.metrics
+    stated = traces[0].manifest.metrics if len(traces) == 1 else {}  # of several there is no one model
     of_trace = {
         "trace_metrics": json.dumps(stated),
         "model_error": stated.get(MODEL_ERROR),
-        "psum_bits_needed": most_accumulator_bits(point.accelerator.array, [trace]),
+        "psum_bits_needed": most_accumulator_bits(point.accelerator.array, traces),
     }
     return {**metrics(result, point.accelerator, technology), **of_trace}
 
