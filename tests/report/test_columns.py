@@ -102,3 +102,13 @@ def test_control_characters_and_markup_are_text() -> None:
     lines, _ = printed(out, 80, terminal=True)
     assert lines[-1] == "\\x1b[31mred[/] [bold]x"
     assert not re.search("\x1b", "".join(lines))
+
+
+def test_headings_of_numbers_are_folded_before_a_name_loses_a_letter() -> None:
+    """8 + 4 + 11 columns of headings do not fit beside the name in 80: 'of the array' folds to 5, the name stays whole."""
+    out = table(["circuit", ">of the array", ">of the whole run", ">of both of them"])
+    name = "decoder_on_the_load_path_sign-magnitude_of_48_ch"
+    row(out, name, "4.67", "0.33", "9.99")
+    widths = column_widths(out, 76)
+    assert widths[0] == len(name)
+    assert sum(widths) <= 76

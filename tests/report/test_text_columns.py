@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelsim.report.tables.terminal import line_progress
-from accelsim.report.tables.text import bytes_column
+from accelsim.report.tables.text import bytes_column, short
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,19 @@ def test_progress_of_short_phases_says_nothing_into_a_file_that_wants_no_ends():
     update("compile", 256, 1024)
     update("compile", 1024, 1024)
     assert lines == ["compile: 256 of 1,024"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1234.5, "1,234"),
+        (999.4, "999"),
+        (0.01234, "0.0123"),
+        (0.001, "0.00100"),
+        (0.0000456, "0.000046"),
+        (3e-7, "0.00000030"),
+        (0.0, "0"),
+    ],
+)
+def test_a_figure_that_is_not_zero_never_reads_as_zero(value: float, text: str):
+    assert short(value) == text

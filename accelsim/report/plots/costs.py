@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from accelsim.cost.compare_costs import RunCost
@@ -21,6 +22,7 @@ _FIGURES: Sequence[tuple[str, Sequence[str], Callable[[RunCost], Span]]] = (
     ("energy", ("µJ", "nJ", "pJ"), lambda item: item.energy_uj),
     ("area", ("mm²",), lambda item: item.area_mm2),
 )
+_SMALL = 0.1  # below it the figures at an axis have so many digits that two stand beside each other, not three
 
 
 def plot_side_by_side(axes: Sequence[Axes], costs: Sequence[RunCost]) -> None:
@@ -34,7 +36,8 @@ def plot_side_by_side(axes: Sequence[Axes], costs: Sequence[RunCost]) -> None:
         name_rows(ax, [fold_label(item.name) for item in costs])
         draw_ranges(ax, spans if any(span.high > span.low for span in spans) else ())
         ax.set_xlim(0, max(1.45 * max(span.nominal for span in spans), 1.06 * max(span.high for span in spans)) or 1)
-        ax.locator_params(axis="x", nbins=3)
+        ax.locator_params(axis="x", nbins=3 if ax.get_xlim()[1] >= _SMALL else 2)
+        ax.xaxis.set_major_formatter(lambda figure, _: np.format_float_positional(figure, precision=12, trim="-"))
         ax.set_xlabel(f"{what} ({unit})")
 
 

@@ -40,8 +40,9 @@ class TextTable:
 def column_widths(table: TextTable, room: int) -> list[int]:
     """Columns of the terminal for each column of the table, without the gaps between them, so that all fit in `room` if they can.
 
-    Excess width is taken from the widest columns of text: first so far that their longest word still fits, then so far that a name
-    keeps `NAME_COLUMNS`. At last figures of several words ('dram 60%') are folded between them; a number is never cut.
+    Excess width is taken from the widest columns of text: first so far that their longest word still fits. Then headings of numbers are
+    folded, and then names shortened so far that they keep `NAME_COLUMNS`. At last figures of several words ('dram 60%') are folded
+    between them; a number is never cut.
     """
     texts = [table.column(index) for index in range(len(table.headings))]
     widths = [max(cell_len(line) for text in column for line in text.split("\n")) for column in texts]
@@ -49,7 +50,9 @@ def column_widths(table: TextTable, room: int) -> list[int]:
     headings = [max((cell_len(word) for word in column[0].split()), default=0) for column in texts]
     names = [min(word, max(NAME_COLUMNS, heading)) for word, heading in zip(words, headings, strict=True)]
     numeric = [table.numeric(index) for index in range(len(texts))]
-    for least, takes in ((words, False), (names, False), (words, True)):
+    cells = [max((cell_len(line) for text in column[1:] for line in text.split("\n")), default=0) for column in texts]
+    figures = [max(cell, heading) for cell, heading in zip(cells, headings, strict=True)]
+    for least, takes in ((words, False), (figures, True), (names, False), (words, True)):
         for _ in range(sum(widths) - room):
             giving = [index for index, width in enumerate(widths) if numeric[index] == takes and width > least[index]]
             if not giving:

@@ -167,8 +167,12 @@ def duration(value: float) -> str:
 
 
 def short(value: float) -> str:
-    """Three significant digits, no exponent: 1234.5 -> '1,234', 0.01234 -> '0.0123'."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:#.3g}".rstrip(".") if value >= 0.001 else f"{value:.4f}"
+    """Three significant digits, two below 0.001, no exponent: 1234.5 -> '1,234', 0.01234 -> '0.0123', 0.0000456 -> '0.000046'."""
+    if not value:
+        return "0"
+    if abs(value) < 0.001:
+        return f"{value:.{1 - math.floor(math.log10(abs(value)))}f}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:#.3g}".rstrip(".")
 
 
 def ends(span: Span) -> str:
