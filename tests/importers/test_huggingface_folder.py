@@ -69,6 +69,9 @@ def test_matrices_are_float_and_keep_their_values(tmp_path: Path) -> None:
             {"model_type": "gemma3_text", "rope_parameters": {"full_attention": 3}},
             "allowed: an object for each of full_attention, sliding_",
         ),
+        ({"model_type": "gemma2", "sliding_window": 4, "layer_types": [["full"]]}, "field 'layer_types' has value"),
+        ({"model_type": "mistral", "sliding_window": -4}, "the sliding window is -4 tokens wide; allowed: 0"),
+        ({"model_type": "mistral", "sliding_window": 1 << 60}, "the sliding window is 1152921504606846976 tokens wide; allowed: 0"),
         ({"num_hidden_layers": 2}, r"9 missing \(blk.1.attn_norm.weight"),
     ],
 )

@@ -151,7 +151,7 @@ def _windowed(config: Config, kind: str, blocks: int) -> tuple[bool, ...]:
         return ()  # the model refuses the number
     said = config.fields.get("layer_types")
     if said is not None:
-        if not isinstance(said, list) or len(said) != blocks or any(item not in _WINDOWED for item in said):
+        if not isinstance(said, list) or len(said) != blocks or any(not isinstance(item, str) or item not in _WINDOWED for item in said):
             raise config.refuse("layer_types", f"{' or '.join(_WINDOWED)} for each of {blocks} blocks")
         return tuple(_WINDOWED[item] for item in said)
     if kind in ("qwen2", "qwen3", "qwen2_moe"):

@@ -70,6 +70,8 @@ class LanguageModel:
             most = MAX_BLOCKS if name == "blocks" else MAX_BOUND
             if not 1 <= getattr(self, name) <= most:
                 raise ImportModelError(f"{name} is {getattr(self, name)}; allowed: 1 to {most}")
+        if not 0 <= self.window <= MAX_BOUND:
+            raise ImportModelError(f"the sliding window is {self.window} tokens wide; allowed: 0 (none) to {MAX_BOUND:,}")
         if len(self.windowed) not in (0, self.blocks):
             raise ImportModelError(f"windows are said of {len(self.windowed)} blocks of {self.blocks}; allowed: of each")
         if self.heads % self.kv_heads:
