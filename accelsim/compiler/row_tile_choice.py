@@ -9,12 +9,13 @@ from accelsim.compiler.placement import sharing_hosts
 from accelsim.compiler.plan import Op, Plan, Region, Tensor, TensorId
 from accelsim.compiler.precedence import Precedence
 from accelsim.compiler.row_tiles import TileBytes, TileCounts, can_lie_in_dram, fewest_row_tiles, most_tiles, moved_regions
+from accelsim.compiler.weights_read_again import RowTileCost
 
 
 class RowTileChoice:
     """The consequences of tensors in DRAM and of finer row tiles for the operations of a plan: their tiles, and the bytes they move."""
 
-    def __init__(self, plan: Plan, wide: Mapping[str, WideLayer], again: Mapping[str, int], capacity_bytes: int) -> None:
+    def __init__(self, plan: Plan, wide: Mapping[str, WideLayer], again: Mapping[str, RowTileCost], capacity_bytes: int) -> None:
         self.plan, self.order, self.sizes = plan, Precedence(plan), TileBytes(plan)
         self._wide, self._again, self._capacity_bytes = wide, again, capacity_bytes
 
@@ -91,10 +92,11 @@ class RowTileChoice:
         return sum(regions.values()) + sum(self._read_again(op, counts[op.index]) for op in ops)
 
     def _read_again(self, op: Op, counts: TileCounts) -> int:
-        """Bytes of weights that an operation reads after the first time."""
+        """Bytes of weights that an operation reads after the first time, or the time to load them in bytes."""
         wide = self._wide.get(op.layer.name)
         times = counts.rows if wide is None else reads(self.plan, op, wide, counts.rows)
-        return self._again.get(op.layer.name, 0) * (times - 1)
+        cost = self._again.get(op.layer.name)
+        return 0 if cost is None or times == 1 else cost.more(times, op.m)
 
 
 def alike_tensors(plan: Plan, key: TensorId) -> set[TensorId]:
