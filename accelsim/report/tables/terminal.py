@@ -120,7 +120,7 @@ def _say_on_stderr(line: str) -> None:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Progress | None]:
-    """A callback (what, done, total) that moves a bar on stderr; elsewhere, after each ten CPU seconds, a line. None if `quiet`."""
+    """A callback (what, done, total) that moves a bar on stderr, a phase at a time; else, after ten CPU seconds, a line. None if `quiet`."""
     if quiet:
         yield None
         return
@@ -134,6 +134,8 @@ def progress(*, quiet: bool) -> Iterator[Progress | None]:
         def update(what: str, done: int, whole: int) -> None:
             if what not in tasks:
                 tasks[what] = bar.add_task(clean(what), total=whole)
+            for phase, task in tasks.items():  # only the one that is at work: a phase may be left before its last step
+                bar.update(task, visible=phase == what)
             bar.update(tasks[what], completed=done, total=whole)
 
         yield update
