@@ -120,7 +120,7 @@ def _say_on_stderr(line: str) -> None:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Progress | None]:
-    """A callback (what, done, total) that moves a bar on stderr, a phase at a time; else, after ten CPU seconds, a line. None if `quiet`."""
+    """A callback (what, done, total) that moves a bar on stderr, a phase at a time; else a line after ten CPU seconds. None if `quiet`."""
     if quiet:
         yield None
         return
