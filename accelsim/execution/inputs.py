@@ -19,7 +19,7 @@ from accelsim.trace.interface import of_samples, samples_in
 from accelsim.trace.trace import Trace
 
 Array = npt.NDArray[Any]
-_MALFORMED = (ValueError, EOFError, OverflowError, SyntaxError, TokenError, RecursionError)  # out of NumPy's parser of headers
+_MALFORMED = (ValueError, TypeError, EOFError, OverflowError, SyntaxError, TokenError, RecursionError)  # of NumPy's parser of headers
 
 
 def read_npy(path: Path) -> Array:

@@ -115,6 +115,7 @@ WHOLE = saved(np.zeros((4, 4), np.float32))
         (WHOLE[:20], r"is not a \.npy file"),
         (WHOLE.replace(b"(4, 4)", b"(4,-4)"), r"is not a \.npy file"),
         (WHOLE.replace(b"(4, 4)", b"(9**9"), r"is not a \.npy file"),
+        (saved(np.zeros((4, 1, 4))).replace(b"(4, 1, 4)", b"(4,True,4)").replace(b"}  ", b"} ", 1), r"is not a \.npy file"),
         (saved(np.array([{}], object), allow_pickle=True), r"is not a \.npy file"),
         (archive(), "holds several arrays"),
     ],
