@@ -16,6 +16,7 @@ from accelsim.report.tables.text import cell
 from accelsim.sweeps.columns import COLUMNS
 from accelsim.sweeps.spec import Sweep
 from accelsim.sweeps.store import Store
+from accelsim.sweeps.stored_json import values_of_axes
 
 BATCH_ROWS = 10_000
 
@@ -42,7 +43,7 @@ def export_sweep(store: Store, sweep: Sweep, number: int, path: Path) -> int:
     axes = [name for name in sweep.axes if name not in COLUMNS]  # `trace`, `batch` and the like are columns of their own
     types = {"position": int, **_axis_types(store, number, axes), **{name: _STORED[kind.split()[0]] for name, (kind, _) in COLUMNS.items()}}
     rows = (
-        (position, *(_cell(json.loads(values)[name], types[name]) for name in axes), *rest)
+        (position, *(_cell(values_of_axes(store.path, axes, values)[name], types[name]) for name in axes), *rest)
         for position, values, *rest in store.rows(("position", "axes", *COLUMNS), sweep=number, status=None)
     )
     try:
@@ -59,7 +60,7 @@ def _axis_types(store: Store, number: int, axes: list[str]) -> dict[str, type]:
     """Type of each axis: that of all its values, a number wide enough for them, else text."""
     found: dict[str, set[type]] = {name: set() for name in axes}
     for (values,) in store.rows(("axes",), sweep=number, status=None):
-        here = json.loads(values)
+        here = values_of_axes(store.path, axes, values)
         for name in axes:
             found[name].add(type(here[name]))
     return {name: _common(types - {type(None)}) for name, types in found.items()}

@@ -26,12 +26,12 @@ from typing import Any
 
 from accelsim.errors import ConfigError, OutputError
 from accelsim.provenance import model_hash
-from accelsim.reading import parse_json
 from accelsim.registry import suggest
 from accelsim.sweeps.columns import COLUMNS, NUMERIC
 from accelsim.sweeps.points import Invalid, Point
 from accelsim.sweeps.schema import CLAIMS, prepare
 from accelsim.sweeps.spec import Sweep
+from accelsim.sweeps.stored_json import texts, values_of_axes
 from accelsim.wording import shown
 
 BUSY_SECONDS = 60.0  # how long a writer waits for another one
@@ -165,16 +165,9 @@ class Store:
             "COALESCE(SUM(r.status = 'failed'), 0) FROM sweeps s LEFT JOIN members m ON m.sweep = s.id "
             "LEFT JOIN runs r ON r.run_id = m.run_id AND r.costing = m.costing GROUP BY s.id ORDER BY s.id"
         )
-        return [StoredSweep(**{**dict(zip(_SWEEP_FIELDS, row, strict=True)), "axes": self._axes(row[4])}) for row in list(rows)]
-
-    def _axes(self, text: Any) -> tuple[str, ...]:
-        try:
-            names = parse_json(text)
-        except (ValueError, TypeError):
-            names = None
-        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-            raise ConfigError(f"{self.path}: column 'axes' of a sweep has value {shown(text)}; allowed: a JSON list of names")
-        return tuple(names)
+        return [
+            StoredSweep(**{**dict(zip(_SWEEP_FIELDS, row, strict=True)), "axes": texts(self.path, "axes", row[4])}) for row in list(rows)
+        ]
 
     def sweep(self, name: str | None = None) -> StoredSweep:
         """The last state of the sweep called `name` (of any, for None); ConfigError with the known names."""
@@ -229,7 +222,7 @@ class Store:
         for position, axes, message in self._query(
             "SELECT position, axes, message FROM invalid WHERE sweep = ? ORDER BY position", (sweep,)
         ):
-            yield Invalid(position, json.loads(axes), message)
+            yield Invalid(position, values_of_axes(self.path, (), axes), message)
 
     def attempts(self) -> int:
         """Runs that were handed in, stored ones and those that came too late."""

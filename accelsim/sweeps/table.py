@@ -5,7 +5,6 @@ A step is a place on an axis (of linked axes, on all of them): neighbours differ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from accelsim.sweeps.axis import axis_text
 from accelsim.sweeps.columns import COLUMNS, NUMERIC
 from accelsim.sweeps.spec import Sweep
 from accelsim.sweeps.store import Store
+from accelsim.sweeps.stored_json import texts, values_of_axes
 
 Column = npt.NDArray[Any]
 
@@ -75,7 +75,7 @@ class Table:
     @property
     def can_overflow(self) -> npt.NDArray[np.bool_]:
         """Points whose accumulators are narrower than their sums can need: bool (points,)."""
-        found = (any(map(is_range_warning, json.loads(text))) for text in self["warnings"].tolist())
+        found = (any(map(is_range_warning, warnings)) for warnings in self["warnings"].tolist())
         return np.fromiter(found, np.bool_, len(self))
 
     def labels(self, axis: str) -> list[str]:
@@ -115,11 +115,13 @@ def read_table(store: Store, sweep: Sweep, number: int, figures: Sequence[str] =
     wanted = tuple(dict.fromkeys((*figures, *ALWAYS)))
     rows = list(store.rows(("position", "axes", *wanted), sweep=number))
     positions = np.array([row[0] for row in rows], np.int64)
-    axes = [json.loads(row[1]) for row in rows]
+    axes = [values_of_axes(store.path, sweep.axes, row[1]) for row in rows]
     columns = {name: _column([row[place] for row in rows], name in NUMERIC) for place, name in enumerate(wanted, start=2)}
     for name in sweep.axes:
         values = [item[name] for item in axes]
         columns[name] = _column(values, all(isinstance(value, int | float) and not isinstance(value, bool) for value in values))
+    warnings = (texts(store.path, "warnings", text) for text in columns["warnings"].tolist())
+    columns["warnings"] = np.fromiter(warnings, object, len(rows))
     return Table(sweep, positions, steps_of(sweep, positions), columns)
 
 

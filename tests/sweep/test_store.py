@@ -197,7 +197,7 @@ def test_a_damaged_store_is_one_message(tmp_path):
         ("UPDATE runs SET energy_uj = 'much'", "column 'energy_uj' of a stored run has value 'much'; allowed: a number"),
         ("UPDATE runs SET accelerator = x'00ff'", r"column 'accelerator' of a stored run has value b'\\x00\\xff'; allowed: text"),
         ("UPDATE runs SET message = CAST(x'ff' AS TEXT)", "is damaged: SQLite cannot read it"),
-        ("UPDATE sweeps SET axes = '[1'", r"column 'axes' of a sweep has value '\[1'; allowed: a JSON list of names"),
+        ("UPDATE sweeps SET axes = '[1'", r"column 'axes' has value '\[1'; allowed: a JSON list of texts"),
     ],
 )
 def test_a_store_that_another_program_changed_is_one_message(tmp_path, statement, message):
