@@ -1,4 +1,4 @@
-"""Costs of a layer's row tiles: each loads the weights anew, from memory where the weight buffer does not hold them whole.
+"""Costs of a layer's row tiles: each loads the weights again, from memory where the weight buffer does not hold them whole.
 
 Disputable assumption: a load that the array does not cover with rows counts in full, as if memory moved no activations meanwhile.
 """

@@ -29,7 +29,7 @@ def values_of_axes(path: Path, axes: Collection[str], stored: Any) -> dict[str, 
 
 
 def _parsed(stored: Any) -> Any:
-    """What the text says; None if it is no JSON."""
+    """Plain data of a text; None if it is no JSON."""
     try:
         return parse_json(stored)
     except (ValueError, TypeError):  # no JSON, or no text

@@ -28,6 +28,7 @@ class Ideal:
     result: Result
     speedup: float
     explanation: str
+    replanned: float | None = None
 
 
 def text_of(monkeypatch, render, *items, **options) -> str:

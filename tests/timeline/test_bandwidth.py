@@ -66,8 +66,10 @@ def check_bandwidth(run: RecordedRun) -> None:
             assert written == counted["l2_activation_write_bytes"] + counted["l2_fill_bytes"]
         elif f"{memory}_reads" in counted:
             burst = load_device(chip.memory(memory).device).burst_bytes
+            issued = burst * counted[f"{memory}_writes"]
             assert read == burst * counted[f"{memory}_reads"] or chip.dram.background
-            assert written == burst * counted[f"{memory}_writes"]
+            # other clients go on behind the run's end, and with them writes that the controller had taken
+            assert written == issued or (chip.dram.background and issued < written <= counted[f"{memory}_write_bytes"])
         else:
             assert (read, written) == (counted[f"{memory}_read_bytes"], counted[f"{memory}_write_bytes"])
         each: Counter[Any] = Counter()

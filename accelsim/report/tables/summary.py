@@ -76,7 +76,7 @@ def _around_warnings(cost: RunCost, columns: int, named: int, checked: Checked) 
 
 def _entries(cost: RunCost, result: Result, summary: Summary, named: int) -> Iterable[tuple[str, str]]:
     yield "time", time_line(summary, result)
-    turns = _turns(result, named)
+    turns = _turns(result, max(2, named))  # two that share a chip are both named
     if turns:
         yield "networks", turns
     elif summary.frames > 1:
