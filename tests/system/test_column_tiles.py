@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -196,8 +197,9 @@ def check_dram_and_slots(chip: Accelerator, program: Program) -> None:
     for number, job in enumerate(program.jobs):
         if not job.write and job.operand != "activations_in":
             wanted = bytes_of(job)
-            over = [index for index in range(number) if program.jobs[index].write and wanted & bytes_of(program.jobs[index])]
-            assert set().union(*(bytes_of(program.jobs[index]) for index in over)) >= wanted
+            before = {index: bytes_of(program.jobs[index]) for index in range(number) if program.jobs[index].write}
+            over = [index for index, written in before.items() if np.isin(written, wanted).any()]
+            assert np.isin(wanted, np.concatenate([before[index] for index in over])).all()
             assert sorted(job.after_jobs) == over
     _, landings = run_recorded(chip, program)
     twin = NaiveMachine(program, landings)
