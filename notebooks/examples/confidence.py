@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 # Student's t at 97.5 %, by degrees of freedom.
-T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}
+T = {1: 12.7062, 2: 4.30265, 3: 3.18245, 4: 2.77645, 5: 2.57058, 6: 2.44691, 7: 2.36462, 8: 2.30600, 9: 2.26216}
 
 
 def half_width(values: np.ndarray) -> float:
