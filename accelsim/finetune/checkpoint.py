@@ -1,7 +1,7 @@
 """The state of a training run in one file: weights, votes, optimizer, learning rate, random numbers and the step.
 
-A file belongs to one run: model, formats, settings and data are in its identity, and a file of another run is refused. It is written
-beside its place and renamed, so that an interruption leaves the file before it whole.
+A file belongs to one run: model, formats, settings and data are in its identity, beside it the weights that it began with, and a file
+of another run is refused. It is written beside its place and renamed, so that an interruption leaves the file before it whole.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from accelsim.finetune.prepared import prepared_layers
 from accelsim.finetune.settings import Settings
 from accelsim.formats.catalog import describe_format
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run has come: steps done, the loss of the last one, and the signs that each flipped."""
+    """How far a run has come: steps done, the last one's loss, the signs that each flipped, and `weights_of` the model at first."""
 
     step: int
     loss: float
     flips: tuple[int, ...] = ()
+    begun: str = ""
 
 
 def identity_of(model: torch.nn.Module, settings: Settings, inputs: torch.Tensor, targets: torch.Tensor) -> str:
@@ -62,6 +64,15 @@ def identity_of(model: torch.nn.Module, settings: Settings, inputs: torch.Tensor
     return digest.hexdigest()
 
 
+def weights_of(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of a model's tensors."""
+    digest = hashlib.sha256()
+    for name, item in tensors.items():
+        digest.update(name.encode())
+        digest.update(item.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if item.dim() else repr(item.item()).encode())
+    return digest.hexdigest()
+
+
 def save(path: Path, run: Run, position: Position) -> None:
     """Write a run's state; OutputError if the file cannot be written."""
     state = {
@@ -70,6 +81,7 @@ def save(path: Path, run: Run, position: Position) -> None:
         "step": position.step,
         "loss": position.loss,
         "flips": list(position.flips),
+        "begun": position.begun,
         "model": run.model.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "schedule": run.schedule.state_dict(),
@@ -102,9 +114,11 @@ def load(path: Path, run: Run) -> Position:
         raise ConfigError(refused) from None
     if not isinstance(state, dict) or state.get("version") != _VERSION:
         raise ConfigError(refused)
-    if state["identity"] != run.identity:
+    here = weights_of(run.model.state_dict())
+    if state["identity"] != run.identity or here not in (state["begun"], weights_of(state["model"])):  # begun again, or stopped here
         raise ConfigError(
-            f"{path}: is a checkpoint of another run; allowed: the same model, formats, settings and data, or another file for this run"
+            f"{path}: is a checkpoint of another run; allowed: the same model, weights, formats, settings and data, or another file for "
+            "this run"
         )
     run.model.load_state_dict(state["model"])
     run.optimizer.load_state_dict(state["optimizer"])
@@ -112,4 +126,4 @@ def load(path: Path, run: Run) -> Position:
     torch.set_rng_state(state["random"])
     if torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["random_gpu"])
-    return Position(state["step"], state["loss"], tuple(state["flips"]))
+    return Position(state["step"], state["loss"], tuple(state["flips"]), state["begun"])

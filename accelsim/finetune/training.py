@@ -17,7 +17,7 @@ import torch
 
 from accelsim.api.display import watched
 from accelsim.errors import ConfigError
-from accelsim.finetune.checkpoint import Position, Run, identity_of, load, save
+from accelsim.finetune.checkpoint import Position, Run, identity_of, load, save, weights_of
 from accelsim.finetune.prepared import PreparedLayer, prepared_layers
 from accelsim.finetune.settings import Settings
 from accelsim.progress import Progress
@@ -106,7 +106,7 @@ def finetune(
     end = steps if stop_after is None else min(steps, stop_after)
     with torch.random.fork_rng(), watched(progress) as update:
         torch.manual_seed(settings.seed)
-        position = load(path, run) if path is not None and path.exists() else Position(0, math.nan)
+        position = load(path, run) if path is not None and path.exists() else Position(0, math.nan, begun=weights_of(model.state_dict()))
         model.train()
         while position.step < end:
             if update is not None:
@@ -121,7 +121,7 @@ def finetune(
             optimizer.step()
             schedule.step()
             flips = sum(layer.quantizer.after_step(layer.parts, position.step + 1, steps, settings) for layer in layers)
-            position = Position(position.step + 1, reached, (*position.flips, flips))
+            position = Position(position.step + 1, reached, (*position.flips, flips), position.begun)
             if path is not None and (position.step % checkpoint_every == 0 or position.step == end):
                 save(path, run, position)
         model.eval()

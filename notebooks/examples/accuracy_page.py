@@ -30,9 +30,10 @@ three networks and has block-wise distillation, which belongs to its method. Bit
 and integers, as papers count: without codebooks and scales. A cell is the mean of the test accuracy over the seeds,
 with the half width of its 95 % confidence interval (Student's t) in points; without one, it is a single seed, which decides nothing.
 
-Three limits of these tables. Signs learn at {latent:g} times the learning rate, ratios of `universal_vq` at {ratios:g} times, which is not tuned by
-itself and can cost an arm points. {edge} of {arms} arms take the highest of the {rates} rates: wider grids may lift them. And the float32
-column has had no further epochs: where a format exceeds it, the training that went on gains, not the format.
+Three limits of these tables. Signs learn at {latent:g} times the learning rate, ratios of `universal_vq` at {ratios:g} times, which
+is not tuned by itself and can cost an arm points. {edge} of {arms} arms take the highest of the {rates} rates:
+wider grids may lift them. And the float32 column has had no further epochs: where a format exceeds it, the training that
+went on gains, not the format.
 """
 
 CLAIMS_HEAD = """## Claims of the papers at this scale

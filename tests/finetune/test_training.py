@@ -142,6 +142,17 @@ def test_a_checkpoint_of_another_run_is_refused(other: dict[str, Any], tmp_path:
         train(network(other["recipe"]), settings=settings(**other.get("settings", {})), checkpoint=tmp_path / "run.pt")
 
 
+def test_a_checkpoint_of_the_same_shapes_with_other_weights_is_refused(tmp_path: Path) -> None:
+    train(network("ssvq:k=4,d=4"), checkpoint=tmp_path / "run.pt", stop_after=2)
+    other = network("ssvq:k=4,d=4")
+    with torch.no_grad():
+        next(other.parameters()).mul_(1.5)
+    before = {name: item.clone() for name, item in other.state_dict().items()}
+    with pytest.raises(ConfigError, match=r"run\.pt: is a checkpoint of another run; allowed: the same model, weights"):
+        train(other, checkpoint=tmp_path / "run.pt")
+    assert all(torch.equal(item, before[name]) for name, item in other.state_dict().items())
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut off"])
 def test_a_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.pt").write_bytes(content)
