@@ -41,12 +41,12 @@ def read_by_perfetto(browser: Browser, path: Path, picture: str = "") -> Importe
 
 
 def as_sets(found: Imported) -> dict[str, Any]:
-    """Tables without the order of their rows."""
+    """Tables without the order of their rows; values in 12 digits, as Perfetto's reader of decimals can miss the last bit of a double."""
     keys = {id(item): (item.thread, item.ts, item.dur, item.depth, item.name) for item in found.slices}
     return {
         "slices": Counter(keys.values()),
         "flows": Counter((keys[id(before)], keys[id(after)]) for before, after in found.flows),
-        "counters": {key: Counter(series) for key, series in found.counters.items()},
+        "counters": {key: Counter((at, f"{value:.12g}") for at, value in series) for key, series in found.counters.items()},
         "threads": found.threads,
         "processes": {pid: name for pid, name in found.processes.items() if name},
         "errors": found.errors,
