@@ -8,10 +8,26 @@ from accelsim.kernels.kernel import kernel
 
 
 @kernel
+def _sink(starts, spans_at, count, at):
+    """Restore the order of a binary heap, smallest start first, from the entry `at` down."""
+    start, span = starts[at], spans_at[at]
+    child = 2 * at + 1
+    while child < count:
+        if child + 1 < count and starts[child + 1] < starts[child]:
+            child += 1
+        if starts[child] >= start:
+            break
+        starts[at], spans_at[at] = starts[child], spans_at[child]
+        at, child = child, 2 * child + 1
+    starts[at], spans_at[at] = start, span
+
+
+@kernel
 def lowest_offsets(spans, order, highest, offsets):
     """Write the offset of each span, in `order`.
 
     A span meets those that live when it begins, which a segment tree over the operations finds, and those that begin during its life.
+    They leave a heap in the order of their addresses, of which the first few are asked for: most spans find room low in the buffer.
 
     Parameters
     ----------
@@ -24,13 +40,16 @@ def lowest_offsets(spans, order, highest, offsets):
     -------
     The first place in `spans` that would lie beyond its highest offset; the rest is left. -1: all have one.
     """
-    leaves, depth = 1, 1
+    leaves, entries = 1, 0
     for index in order:
         while leaves <= spans[index, 1]:
-            leaves, depth = 2 * leaves, depth + 1
+            leaves *= 2
+        life = spans[index, 1] - spans[index, 0] + 1
+        while life:  # at most two nodes per level hold a span
+            entries, life = entries + 2, life // 2
     newest = np.full(2 * leaves, -1, np.int64)  # node -> entry of the span that was put into it last
-    older = np.empty(2 * depth * order.size, np.int64)  # entry -> the one before it in the same node
-    held = np.empty(2 * depth * order.size, np.int64)  # entry -> its span
+    older = np.empty(entries, np.int64)  # entry -> the one before it in the same node
+    held = np.empty(entries, np.int64)  # entry -> its span
     begun = np.full(leaves, -1, np.int64)  # operation -> the span that was placed last, of those that begin with it
     before = np.empty(spans.shape[0], np.int64)  # span -> the one before it that begins with the same operation
     near = np.empty(spans.shape[0], np.int64)
@@ -54,10 +73,13 @@ def lowest_offsets(spans, order, highest, offsets):
                 count += 1
                 other = before[other]
         offset = 0
-        for place in np.argsort(starts[:count]):
-            if starts[place] >= offset + size:
-                break
-            offset = max(offset, starts[place] + spans[near[place], 2])
+        for at in range(count // 2 - 1, -1, -1):
+            _sink(starts, near, count, at)
+        while count and starts[0] < offset + size:
+            offset = max(offset, starts[0] + spans[near[0], 2])
+            count -= 1
+            starts[0], near[0] = starts[count], near[count]
+            _sink(starts, near, count, 0)
         if offset > highest[index]:
             return index
         offsets[index] = offset
