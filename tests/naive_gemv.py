@@ -1,7 +1,8 @@
 """A slow, clock-by-clock twin of a core whose groups meet their rows as they leave the decoder (GEMV), written from the definition.
 
 A popped group is in the decoder for a cycle; it then meets row after row of the run, one a cycle, and each product is added to the sum of
-its column in the cycle behind. Here each of these steps is a register of its own that moves on a clock edge, and the sums hold numbers,
+its column in the cycle behind. Scales of groups of weights travel ahead of a tile, and are popped into registers of their own while no
+group is. Here each of these steps is a register of its own that moves on a clock edge, and the sums hold numbers,
 so that a bank that is taken before it was drained, or drained before it is whole, gives a wrong result.
 """
 
@@ -25,18 +26,19 @@ class Bank:
 
 @dataclass(frozen=True)
 class Group:
-    """Records of a tile that leave the decoder together."""
+    """Records of a tile that leave the decoder together; or a pop of its scales, which meet no row."""
 
     stripe: int
     weights: tuple[tuple[int, int], ...]  # (row of the reduction, column of the stripe) of each weight; what pads a tile is left out
+    scales: bool = False
 
 
 def groups_of_run(core: NaiveCore, K: int, N: int) -> list[Group]:
-    """All groups in the order of the one image: N-tiles, in them K-tiles, in them records; each tile is padded to whole groups."""
+    """All groups in the order of the one image: N-tiles, in them K-tiles, in them scales and records, each padded to whole groups."""
     found = []
     for stripe in range(ceil_div(N, core.C)):
-        for first in range(0, K, core.R):
-            rows = min(core.R, K - first)
+        for first, rows in core.spans(K):
+            found += [Group(stripe, (), scales=True)] * core.scale_pops(first, rows)
             records = []
             if core.AXIS == 0:
                 for row in range(rows):
@@ -53,7 +55,7 @@ def simulate_gemv(core: NaiveCore, M: int, K: int, N: int, V: int, wb_num: int =
     """One run of M rows, one clock cycle at a time; V lanes drain a bank (0: as soon as it is whole)."""
     waiting = groups_of_run(core, K, N)
     total, stripes = len(waiting), ceil_div(N, core.C)
-    groups_of_stripe = Counter(group.stripe for group in waiting)
+    groups_of_stripe = Counter(group.stripe for group in waiting if not group.scales)
     n, W, B = core.pop_bits, core.W, core.buffer_bits
     words = ceil_div(total * n, W)
     banks = [Bank(), Bank()]
@@ -88,12 +90,12 @@ def simulate_gemv(core: NaiveCore, M: int, K: int, N: int, V: int, wb_num: int =
 
         # The pop, or the next row of the group before.
         push = pushed < words and t >= available_from(pushed, wb_num, wb_den, wb_lat) and held_bits <= B - W
-        stepped = None
+        stepped, popped = None, False
         if rows_left:
             assert taken is not None
             stepped = taken, M - rows_left
             rows_left -= 1
-        elif waiting:
+        elif waiting and not waiting[0].scales:
             bank = banks[waiting[0].stripe % 2]
             lanes_busy_with_it = last_value > t and done and waiting[0].stripe == done + 1  # its last value leaves in this cycle
             if bank.stripe in (None, waiting[0].stripe) and not lanes_busy_with_it:
@@ -102,9 +104,15 @@ def simulate_gemv(core: NaiveCore, M: int, K: int, N: int, V: int, wb_num: int =
                     if bank.stripe is None:
                         bank.stripe, bank.missing = taken.stripe, groups_of_stripe[taken.stripe] * M
                     held_bits -= n
-                    stepped, rows_left = (taken, 0), M - 1
+                    stepped, rows_left, popped = (taken, 0), M - 1, True
                 else:
                     short += 1
+        if waiting and waiting[0].scales and not popped:  # one pop a cycle
+            if held_bits >= n:
+                waiting.pop(0)
+                held_bits -= n
+            else:
+                short += 1
         if stepped is not None:
             steps += 1
             first_step = t if first_step is None else first_step

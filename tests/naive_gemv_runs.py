@@ -1,8 +1,9 @@
 """Runs of the machine's twin whose groups meet their rows as they leave the decoder; the machine has the clock and the loader.
 
 Written from the rules for few rows: a run begins behind the last row of the one before; a group is popped when the bank of its stripe is
-drained and its K-tile's rows are there, and meets a row a cycle; all sums of a stripe are whole at once, and leave by the lanes without
-a gap between rows. The banks hold numbers: a sum that is drained before it is whole, or replaced before it is drained, is a wrong one.
+drained and its K-tile's rows and scales are there, and meets a row a cycle; scales are popped ahead, bits permitting. All sums of a
+stripe are whole at once, and leave by the lanes without a gap between rows. The banks hold numbers: a sum that is drained before it is
+whole, or replaced before it is drained, is a wrong one.
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ class NaiveGemvRuns(NaiveDrains):
     def conflict_cycles(self, run: Row) -> int:
         raise NotImplementedError
 
+    def scales_left(self, run: Row) -> bool:
+        raise NotImplementedError
+
     @property
     def codebook_wait(self) -> str:
         raise NotImplementedError
@@ -76,7 +80,7 @@ class NaiveGemvRuns(NaiveDrains):
             if self.t < self.codewords_at:
                 return self.codebook_wait, left
         else:
-            if not self._loader_runs() or self.busy_until > self.t:
+            if not self._loader_runs() or self.busy_until > self.t or self.scales_left(run):
                 return None, left
             wait = self._pop_waits(run, kt)
             if wait:
@@ -98,7 +102,9 @@ class NaiveGemvRuns(NaiveDrains):
 
     def asks_for_group(self, run: Row) -> bool:
         """Whether the next group is popped in this cycle if the codebook has ports for it."""
-        if self.row or not self._loader_runs() or self.busy_until > self.t or self._pop_waits(run, folds(run)[self.fold].kt):
+        if self.row or not self._loader_runs() or self.busy_until > self.t or self.scales_left(run):
+            return False
+        if self._pop_waits(run, folds(run)[self.fold].kt):
             return False
         if self.held_bits < run["pop_bits"] or run["codebook_load"] >= self.books_done:
             return False

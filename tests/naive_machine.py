@@ -425,6 +425,11 @@ class NaiveMachine(NaiveInputStationaryRuns):
         vacated = None if self.first_tile else self.left[self.loaded % len(self.left)]
         if self.busy_until > self.t:
             why = self.codebook_wait
+        elif run["gemv_groups"] and self.scales_left(run):
+            if self.held_bits < self.needed_bits(run):
+                why, short = missing or "buffer_width", True
+            else:
+                pop = self.run == self.load_run
         elif run["gemv_groups"]:
             pop = self.wanted_pop == "granted"
             if self.wanted_pop == "asked" and self.held_bits < self.needed_bits(run):

@@ -2,8 +2,9 @@
 
 Both read the one image of the weights. Tile by tile, a tile takes its rows or its load behind the swap wave, whichever is longer; group
 by group, each group takes its rows, and no wave holds it. Disputable assumptions: memory, which both wait for alike, bank conflicts and
-what begins and ends a layer are not part of the estimate; on a tie tiles win. Groups of a convolution, formats with scales per group of
-weights, whose sums would have to be scaled between groups, and those with tables per block keep the tiles.
+what begins and ends a layer are not part of the estimate; on a tie tiles win. Groups of a convolution keep the tiles, as do formats with
+tables per block, which the codebook takes ahead of a tile, and those with a scale for fewer rows than meet activations in a cycle, whose
+products would be added up before they are scaled.
 """
 
 from __future__ import annotations
@@ -28,8 +29,17 @@ def map_product(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:
 
 
 def can_leave_array(target: Target, op: Op, geometry: CoreGeometry) -> bool:
-    """Whether all rows of a product, 8 bits wide, have sums that fit the registers behind the decoder, and nothing is ahead of tiles."""
-    return op.row_bytes == 1 and whole_rows(op) <= target.array.few_rows and op.layer.tile_groups == 1 and not geometry.ahead
+    """Whether all rows of a product, 8 bits wide, have sums that fit the registers behind the decoder, and products that can be scaled."""
+    fits = op.row_bytes == 1 and whole_rows(op) <= target.array.few_rows and op.layer.tile_groups == 1
+    return fits and not geometry.table_rows and _scales_whole_cycles(target, geometry)
+
+
+def _scales_whole_cycles(target: Target, geometry: CoreGeometry) -> bool:
+    """Whether the products that a cycle adds to a sum share each of their scales, or the decoder has applied them."""
+    if target.array.scale_at == "weight" or not geometry.scales:
+        return True
+    finest = min(rows for rows, _ in geometry.scales)
+    return finest % min(geometry.group_rows, geometry.block_rows) == 0
 
 
 def whole_rows(op: Op) -> int:
@@ -38,10 +48,15 @@ def whole_rows(op: Op) -> int:
 
 
 def gemv_cycles(target: Target, op: Op, geometry: CoreGeometry) -> int:
-    """Estimated cycles group by group: each takes its rows, or its bits; or the lanes take the sums of the stripes."""
+    """Estimated cycles group by group: each takes its rows, or its bits; or the lanes take the sums of the stripes.
+
+    Of the scales ahead of a tile, a pop for each row but one passes while the group before meets them.
+    """
     rows, groups = whole_rows(op), geometry.stripe_groups(op.k)
-    vector = target.vector_unit
-    pops = max(groups * _row_cycles(target, op, rows, geometry.group_rows), width_cycles(geometry, groups))
+    vector, steps = target.vector_unit, _row_cycles(target, op, rows, geometry.group_rows)
+    scales = [geometry.scale_pops(op.k, kt) for kt in range(geometry.tile_count(op.k))]
+    behind = sum(max(0, pops - (steps - 1)) for pops in scales)
+    pops = max(groups * steps + behind, width_cycles(geometry, groups + sum(scales)))
     drain = vector.row_cycles(rows * geometry.cols, vector.passes.requantize)
     return -(-op.n // geometry.cols) * max(pops, drain)
 
@@ -64,7 +79,8 @@ def tile_period(geometry: CoreGeometry, k: int, kt: int, steps: int) -> int:
     """Cycles from a tile's swap to the next one's, whose rows take `steps`: a group is popped behind the row of PEs that it ends in."""
     groups = geometry.tile_groups(k, kt)
     behind = max(geometry.last_row(0) + groups - 1, geometry.last_row(groups - 1)) + geometry.cols
-    load = max(groups, width_cycles(geometry, groups), -(-behind // geometry.shadow_sets))
+    pops = groups + geometry.scale_pops(k, kt)
+    load = max(pops, width_cycles(geometry, pops), -(-behind // geometry.shadow_sets))
     return max(load, steps)
 
 
@@ -78,5 +94,5 @@ def _row_cycles(target: Target, op: Op, rows: int, elements: int) -> int:
 
 
 def width_cycles(geometry: CoreGeometry, groups: int) -> int:
-    """Cycles in which the weight buffer's port reads so many groups."""
+    """Cycles in which the weight buffer's port reads the bits of so many pops."""
     return -(-groups * geometry.pop_bits // geometry.word_bits)

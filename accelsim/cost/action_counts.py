@@ -279,11 +279,15 @@ def _lane_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str
 
 
 def _scale_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span]:
-    """Each busy cycle scales a sum per column and tap; a decoder that scales weights does so in each lane of a group."""
+    """Each busy cycle scales a sum per column and tap, or each that it adds to behind the decoder; one that scales weights does so in each
+    lane of a group.
+    """
     array = accelerator.array
     counts: dict[Action, float] = {}
-    if array.scale_at == "weight" or array.scale_taps is not None:
+    if array.states_scaling:
         counts[SCALE_SUM] = layer.pe_cycles // array.rows * (array.scale_taps or 1)
+        if layer.gemv_steps is not None:
+            counts[SCALE_SUM] = layer.gemv_steps * min(_group_weights(layer, accelerator, operands), array.cols)
     if array.scale_at == "weight":
         counts[SCALE_WEIGHT] = _decoded_weights(layer, accelerator, operands)
     return _exact(counts)

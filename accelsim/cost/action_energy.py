@@ -181,7 +181,7 @@ def _scale_energies(accelerator: Accelerator, technology: Technology) -> dict[st
     """A sum of a group that is scaled, a weight that the decoder scales, a sum of a pass; nothing where the chip states no such logic."""
     array, gate = accelerator.array, technology.energy.gate_pj
     out = {}
-    if array.scale_at == "weight" or array.scale_taps is not None:
+    if array.states_scaling:
         gates = scale_gates.tap(array.psum_bits)
         out["scale_sum"] = ActionEnergy(gate.span * gates, f"a tap's multiplier and adder, {gates.nominal:.0f} GE: {gate.citation}")
     if array.scale_at == "weight":

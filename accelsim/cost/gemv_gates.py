@@ -2,12 +2,14 @@
 
 Never synthesized. Disputable assumptions: X multipliers and X adders stand beside the PEs (rather than PEs of X / C rows with a bypass),
 each with registers of a weight, an activation and a product; where X exceeds C, adders of 20 bits are a tree in front of the C that add to
-the sums. Sums are registers that an adder and a lane read through multiplexers; wires are in the flow's factor and in the range.
+the sums. Where a chip states its multipliers for scales of groups, what is added to a sum passes one on its way. Sums are registers that
+an adder and a lane read through multiplexers; wires are in the flow's factor and in the range.
 """
 
 from __future__ import annotations
 
 from accelsim.accelerator import Accelerator
+from accelsim.cost import scale_gates
 from accelsim.cost.gate_counts import FLOP, FLOP_ENABLE, LATCH, MULTIPLIER_8X8, READ_MUX, adder, register_file
 from accelsim.cost.span import Span
 
@@ -29,6 +31,13 @@ def gemv_multipliers(accelerator: Accelerator) -> Span:
     registers = FLOP_ENABLE * (array.activation_bits + array.weight_bits) + FLOP * (PRODUCT_BITS + array.weight_bits - 8)
     sums = min(lanes, array.cols)
     return _ESTIMATE * (lanes * (multiplier + registers) + sums * adder(array.psum_bits) + (lanes - sums) * adder(TREE_BITS))
+
+
+def gemv_scales(accelerator: Accelerator) -> Span:
+    """Multipliers of what is added to the sums of a cycle, at most C. Low: a codeword along the reduction is one sum; high: with minima."""
+    lanes = gemv_lanes(accelerator)
+    sums = min(lanes, accelerator.array.cols)
+    return scale_gates.multiplier() * Span(sums, min(sums, max(1, lanes // accelerator.codebook.codeword_length)), 2 * sums)
 
 
 def gemv_sum_bits(accelerator: Accelerator) -> int:

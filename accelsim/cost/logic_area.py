@@ -152,7 +152,7 @@ def _masks(accelerator: Accelerator, technology: Technology) -> tuple[AreaCompon
 def _group_scales(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
     """Logic that scales sums of groups at the columns' taps, or weights in the decoder; none on a chip that states neither."""
     array = accelerator.array
-    if array.scale_at == "channel" or (array.scale_at == "group" and array.scale_taps is None):
+    if not array.states_scaling:
         return ()
     taps = array.scale_taps or 1
     count = array.cols * taps
@@ -206,7 +206,12 @@ def _few_rows(accelerator: Accelerator, technology: Technology) -> tuple[AreaCom
     lanes = (f"{gemv_gates.gemv_lanes(accelerator)} multipliers and as many adders beside the PEs",)
     sums = (f"2 banks of {array.few_rows} x {array.cols} sums of {array.psum_bits} bits",)
     gates = gemv_gates.gemv_multipliers(accelerator) * flow.span
+    scales: tuple[AreaComponent, ...] = ()
+    if array.states_scaling:
+        note = (f"at most {min(gemv_gates.gemv_lanes(accelerator), array.cols)} multipliers of {scale_gates.SUM_BITS}-bit sums",)
+        scales = (logic("GEMV scales", "array", gemv_gates.gemv_scales(accelerator), technology, ESTIMATE, note),)
     return (
+        *scales,
         logic("GEMV multipliers", "array", gates, technology, f"multiplier by {SYNTHESIS}; {ESTIMATE}; flow: {flow.citation}", lanes),
         logic("GEMV sums", "accumulators", gemv_gates.gemv_sums(accelerator), technology, ESTIMATE, sums),
     )

@@ -17,9 +17,14 @@ _DECODER_SCALE_BITS = Span(6.0, 4.0, 8.0)  # integer sub-scales
 _HELD_BITS = Span(16.0, 8.0, 32.0)  # of a group's scales and offsets
 
 
+def multiplier() -> Span:
+    """Of a sum by a scale."""
+    return _SCALE_BITS * (SUM_BITS * _BIT_PRODUCT)
+
+
 def tap(psum_bits: int) -> Span:
     """A multiplier at a column, the adder behind it and its register; high: with a second multiply-add, for minima."""
-    once = _SCALE_BITS * (SUM_BITS * _BIT_PRODUCT) + Span.exact(adder(psum_bits) + FLOP * psum_bits)
+    once = multiplier() + Span.exact(adder(psum_bits) + FLOP * psum_bits)
     return Span(once.nominal, once.low, 2 * once.high)
 
 

@@ -248,6 +248,11 @@ class ArraySpec(Record):
         return 1 if self.row_bits == 16 and self.macs_16bit else (self.row_bits or 8) // 8
 
     @property
+    def states_scaling(self) -> bool:
+        """Whether the chip states the logic that scales groups of weights, so that it is counted in area and energy."""
+        return self.scale_at == "weight" or self.scale_taps is not None
+
+    @property
     def few_rows(self) -> int:
         """Rows of the products that may meet their weights as they leave the decoder; 0: none may."""
         return 0 if self.mapping == "tiles" else self.gemv_max_m or GEMV_MAX_M

@@ -3,10 +3,13 @@
 A group is popped in cycle t, and row m of the run is issued against it in t + m: its X weights meet their activations in t + 2 + m, and
 the products are added to the sums of the stripe's columns in t + 3 + m (a codebook that takes longer shifts both). There are no shadow
 registers, so no wave holds a pop; the next group is popped in the cycle after the last row's issue. Sums stand in two banks of
-registers, which stripes take in turns over all runs of this kind; a bank is drained as a whole, after the last addition to it.
+registers, which stripes take in turns over all runs of this kind; a bank is drained as a whole, after the last addition to it. Scales of
+groups of weights are popped ahead of a tile's first group, one pop a cycle as their bits are there, also while the rows of the group
+before are issued; what a record adds to a sum is scaled on its way there.
 
 Disputable assumptions: a run begins when the array has issued the rows of the run before; a stripe's first group is popped when the last
-value of its bank was drained, and a K-tile's first one when all rows of the run are there; nothing is popped ahead of that.
+value of its bank was drained, and a K-tile's first one when all rows of the run are there; no weight is popped ahead of that. Scales have
+two sets of registers; a run's first ones are popped when the array comes to it, and scaling takes no cycle of its own.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from accelsim.kernels.dependencies import (
     pop_bits,
     ready_at,
     row_source,
+    scale_pops,
 )
 from accelsim.kernels.kernel import borrowing_kernel, inlined_kernel
 
@@ -110,7 +114,8 @@ def step_gemv(s, machine, runs, tasks, avail, due, fin, loaded, group_cost, left
     if s.a_row > 0 and s.g_until > t:
         return False, codebook_wait(machine), s.g_until, left
     if s.a_row == 0:
-        if starts > t or s.held_until > t:
+        scales = s.l_group < 0 or (s.l_groups < 0 and scale_pops(run, 0, machine.rows) > 0)
+        if starts > t or s.held_until > t or scales:
             return False, ASK_LOADER, NEVER, left
         ready, why = _gate(s, machine, runs, tasks, fin, loaded)
         if ready > t:

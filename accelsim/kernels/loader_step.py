@@ -192,6 +192,12 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
     if s.held_until > t:
         why = codebook_wait(machine)
         wake = min(wake, s.held_until)
+    elif run.gemv_groups > 0 and s.l_group < 0:  # scales have registers of their own, and meet no row
+        if s.ucnt < needed:
+            why = missing if missing != PRESENT else BUFFER_WIDTH
+            tally = SHORT_OF_BITS
+        else:
+            pop = s.a_run == s.l_run  # those of the run before are in use until its last row is issued
     elif run.gemv_groups > 0:  # the array takes the group as it leaves the decoder, so it says when
         pop = s.g_pop == GRANTED
         if s.g_pop == ASKED and s.ucnt < needed:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accelsim.compiler.group_scales import tile_block
 from accelsim.hw.decode_mac_core import CoreGeometry, WordSupply, run_stand_alone
 from accelsim.hw.mappings.gemv import Gemv
 from tests.kernels.test_core_kernel import SUPPLIES, cores
+from tests.kernels.test_group_scales import cores as scaled_cores
 from tests.naive_core import COUNTERS, NaiveCore
 from tests.naive_gemv import simulate_gemv
 
@@ -19,6 +21,8 @@ def model_of(core: NaiveCore, m: int, k: int, n: int, lanes: int, supply: tuple[
     geometry = CoreGeometry(
         core.R, core.C, core.D, core.KCB, core.P, core.W, bool(core.DECODE), bool(core.SIGN), core.AXIS, 64, core.b,
         shadow_sets=core.sets, mapping=Gemv(),
+        block=tile_block(core.R, core.g, core.taps) if core.g else 0,
+        scales=((core.g, core.SB),) if core.SB else (),
     )  # fmt: skip
     return asdict(run_stand_alone(geometry, m, k, n, WordSupply(*supply), lanes))
 
@@ -46,6 +50,29 @@ def test_few_rows_take_the_cycles_worked_by_hand(k: int, n: int, side: int, widt
     core = raw_core(side, width)
     assert simulate_gemv(core, m, k, n, lanes)["cycles"] == cycles
     assert model_of(core, m, k, n, lanes)["cycles"] == cycles
+
+
+@pytest.mark.parametrize(
+    ("m", "cycles"),
+    [
+        # Two tiles of 8 groups, each behind 4 pops of 64 bits for 8 scales of 32: pops in cycles 1 to 24, 4 + 1 to the lanes' last value.
+        (1, 29),
+        (2, 45),  # 8 groups take 16 cycles; the second tile's scales need 3 more than that of the last group's second row: 39 + 4 + 2
+        (3, 61),  # 4 + 24 + 2 + 24, + 4 + 3
+        (5, 93),  # all four pass while the last group meets its rows: 4 + 40 + 40, + 4 + 5
+    ],
+)
+def test_scales_are_popped_ahead_of_a_tile_and_beside_the_rows_of_the_group_before(m: int, cycles: int) -> None:
+    core = NaiveCore(8, 8, 1, 1, 8, 512, 0, 0, 0, 256, g=8, SB=32)
+    assert simulate_gemv(core, m, 16, 8, 8)["cycles"] == cycles
+    assert model_of(core, m, 16, 8, 8)["cycles"] == cycles
+
+
+@given(scaled_cores(), st.integers(1, 5), st.integers(1, 30), st.integers(1, 30), st.sampled_from([0, 1, 3, 8]), SUPPLIES)
+def test_the_core_counts_what_the_twin_counts_with_scales(
+    core: NaiveCore, m: int, k: int, n: int, lanes: int, supply: tuple[int, int, int]
+) -> None:
+    assert model_of(core, m, k, n, lanes, supply) == simulate_gemv(core, m, k, n, lanes, *supply)
 
 
 def test_the_same_layer_tile_by_tile_waits_for_the_wave() -> None:

@@ -12,11 +12,13 @@ from accelsim.cost.energy import energy_of
 from accelsim.cost.technology import load_technology
 from accelsim.simulation import simulate
 from accelsim.stored_result import parse_result
+from tests.tiny_convnets import ConvNet
 from tests.tiny_machines import gemm_chain, tiny_accelerator
 
 NODE = load_technology("nangate45")
 PLAIN = load_accelerator("edge-32x32", ["codebook.ports=4", "codebook.codeword_length=8"])
-FEW = load_accelerator("edge-32x32", ["codebook.ports=4", "codebook.codeword_length=8", "array.mapping=gemv", "array.gemv_max_m=2"])
+FIELDS = ["codebook.ports=4", "codebook.codeword_length=8", "array.mapping=gemv", "array.gemv_max_m=2"]
+FEW = load_accelerator("edge-32x32", FIELDS)
 
 
 def test_multipliers_adders_and_two_banks_of_sums_are_added_and_nothing_else() -> None:
@@ -74,6 +76,27 @@ def test_a_step_is_counted_for_its_lanes_and_leaves_the_pes_idle() -> None:
     reads = {action.name: span for action, span in layer.items() if action.operand == "activations" and action.name == "activation_read"}
     assert reads["activation_read"].nominal == 40  # 2 activations a step, in a word of 4
     assert not any(action.component == "accumulators" for action in layer)
+
+
+def test_scales_of_groups_have_a_multiplier_for_each_sum_of_a_cycle_where_the_chip_states_them() -> None:
+    stated = load_accelerator("edge-32x32", [*FIELDS, "array.scale_taps=1"])
+    assert "GEMV scales" not in {part.name for part in area_of(FEW, NODE).components}
+    gates = area_of(stated, NODE).component("GEMV scales").gates
+    assert gates is not None
+    each = 24 * 579 / 64  # a sum of 24 bits by a bit of its scale
+    assert gates.nominal == pytest.approx(32 * 11 * each)
+    assert gates.low == pytest.approx(4 * 8 * each)  # four codewords along the reduction
+    assert gates.high == pytest.approx(2 * 32 * 16 * each)
+
+
+def test_a_step_scales_what_it_adds_to_each_sum() -> None:
+    # 16 x 8 weights on 4 x 4 PEs, 8 weights a cycle: 2 stripes of 4 K-tiles of 2 groups, 16 steps that add to 4 sums each.
+    array = {"rows": 4, "cols": 4, "max_m": 64, "mapping": "gemv", "raw_weights_per_cycle": 8, "scale_taps": 1}
+    chip = tiny_accelerator(array=array, codebook={"ports": 2, "codeword_length": 4, "codewords": 64})
+    result = simulate(chip, ConvNet(16, 1, 1).conv(8, 1).trace("int_group:bits=4,group=8", "*"))
+    assert result.layers[0].gemv_steps == 16
+    (layer,) = count_actions(result, chip)
+    assert {action.name: span.nominal for action, span in layer.items()}["scale_sum"] == 16 * 4
 
 
 def test_the_steps_are_stored_and_energy_is_counted_from_the_stored_result() -> None:

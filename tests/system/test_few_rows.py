@@ -80,6 +80,16 @@ def few_row_chains(draw: st.DrawFn) -> Trace:
     return gemm_chain(draw(st.integers(1, 5)), widths, [draw(forms) for _ in widths[1:]], after)
 
 
+@st.composite
+def chains_with_scales(draw: st.DrawFn) -> Trace:
+    """One to four rows through pointwise layers, all or one of which have scales per group of weights."""
+    net = ConvNet(8 * draw(st.integers(1, 5)), 1, draw(st.integers(1, 4)))
+    for _ in range(draw(st.integers(1, 3))):
+        net.conv(8 * draw(st.integers(1, 4)), 1)
+    group, zero = draw(st.sampled_from([8, 16, 24])), draw(st.sampled_from([0, 1]))
+    return net.trace(f"int_group:bits={draw(st.sampled_from([3, 4, 8]))},group={group},zero={zero}", draw(st.sampled_from(["*", "conv1"])))
+
+
 def compare_if_it_fits(accelerator: Accelerator, trace: Trace, **how: int) -> None:
     try:
         compare(accelerator, trace, **how)
@@ -87,8 +97,8 @@ def compare_if_it_fits(accelerator: Accelerator, trace: Trace, **how: int) -> No
         return  # a net that does not fit says so; the compiler's own tests judge that
 
 
-@settings(max_examples=25)
-@given(few_row_machines(), few_row_chains())
+@settings(max_examples=40)
+@given(few_row_machines(), st.one_of(few_row_chains(), chains_with_scales()))
 def test_two_sides_run_as_events_do(accelerator: Accelerator, trace: Trace) -> None:
     try:
         program = compile_trace(accelerator, trace)
@@ -116,6 +126,11 @@ def test_machines_that_memory_never_limits_equal_the_twin(accelerator: Accelerat
     compare_if_it_fits(accelerator, trace)
 
 
+@given(st.one_of(few_row_machines(), fast_machines()), chains_with_scales())
+def test_scales_of_groups_on_random_machines_equal_the_twin(accelerator: Accelerator, trace: Trace) -> None:
+    compare_if_it_fits(accelerator, trace)
+
+
 @settings(max_examples=10)
 @given(few_row_machines(), nets)
 def test_random_nets_on_random_machines_equal_the_twin(accelerator: Accelerator, trace: Trace) -> None:
@@ -135,13 +150,20 @@ def test_frames_and_batches_equal_the_twin(accelerator: Accelerator, trace: Trac
 
 
 def chip(
-    side: int = 8, width: int = 8, lanes: int = 8, mapping: str = "gemv", sets: int = 1, rows: int | None = None, latency: int = 0
+    side: int = 8,
+    width: int = 8,
+    lanes: int = 8,
+    mapping: str = "gemv",
+    sets: int = 1,
+    rows: int | None = None,
+    latency: int = 0,
+    taps: int | None = None,
 ) -> Accelerator:
     """A machine whose units beside the core take no time: an ideal memory, wide buffers, a vector unit without latency."""
     return tiny_accelerator(
         array={
             "rows": side, "cols": side, "max_m": 64, "accumulator_banks": 2, "shadow_sets": sets, "raw_weights_per_cycle": width,
-            "mapping": mapping, "gemv_max_m": None if mapping == "tiles" else rows,
+            "mapping": mapping, "scale_taps": taps, "gemv_max_m": None if mapping == "tiles" else rows,
         },
         codebook={"ports": width // side, "codeword_length": side, "codewords": 64},
         vector_unit={"lanes": lanes, "latency": latency},
@@ -227,11 +249,16 @@ def test_products_of_more_rows_than_the_banks_hold_keep_the_tiles() -> None:
     assert "gemv_steps" not in simulate(chip(rows=3), gemm_chain(4, [16, 16], ["int8"], [""])).to_json()
 
 
-def test_groups_of_convolutions_and_scales_per_group_keep_the_tiles() -> None:
+def test_groups_of_convolutions_and_scales_of_fewer_rows_than_a_cycle_takes_keep_the_tiles() -> None:
     grouped = ConvNet(6, 1, 1).conv(30, 1, groups=6).trace()
-    scaled = ConvNet(8, 1, 1).conv(8, 1).trace("int_group:bits=4,group=8", "*")
-    for trace in (grouped, scaled):
-        assert only_layer(chip(), trace).lowering.split("; ")[0] == "tile by tile"
+    assert only_layer(chip(), grouped).lowering.split("; ")[0] == "tile by tile"
+    scaled = ConvNet(16, 1, 1).conv(8, 1).trace("int_group:bits=4,group=8", "*")
+    ways = {
+        (width, taps): only_layer(chip(16, width, taps=taps), scaled).lowering.split("; ")[0]
+        for width, taps in ((16, 2), (128, 2), (256, 2), (256, None))  # 1, 8 or 16 rows of 16 weights a cycle; without taps tiles of 8 rows
+    }
+    assert [name for name, way in ways.items() if way == "tile by tile"] == [(256, 2)]
+    assert ways[128, 2] == "GEMV, 128 weights a cycle"
     result = simulate(chip(), gemm_chain(1, [16, 16, 8], ["int8", "int8"], ["", ""]))
     assert result.choices["mapping"] == "2 of 2 products by GEMV, the others tile by tile"
 

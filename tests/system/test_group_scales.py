@@ -44,9 +44,14 @@ def tiles_and_scales(accelerator: Accelerator, text: str) -> tuple[int, tuple[tu
         ("gguf:type=IQ2_XXS", {"scale_at": "weight", "weight_bits": 12}),
         ("gguf:type=IQ1_M", {"shadow_sets": 2}),
         ("uniform", {"scale_taps": 4}),
+        ("int_group:bits=4,group=8", {"mapping": "gemv", "gemv_max_m": 20, "scale_taps": 2}),
+        ("int_group:bits=4,group=24,zero=1", {"mapping": "gemv", "gemv_max_m": 20}),
+        ("gguf:type=Q4_K", {"mapping": "gemv", "gemv_max_m": 3, "shadow_sets": 2}),
+        ("gguf:type=IQ2_XXS", {"mapping": "gemv", "scale_at": "weight", "weight_bits": 12}),
+        ("gguf:type=MXFP4", {"mapping": "cheapest", "gemv_max_m": 20}),
     ],
 )
-@pytest.mark.parametrize("m", [1, 20])
+@pytest.mark.parametrize("m", [1, 3, 20])
 def test_the_machine_equals_its_clock_by_clock_twin(text: str, array: dict[str, Any], m: int) -> None:
     accelerator = chip(text, **array)
     program = compile_trace(accelerator, product(parse_format(text), m))
