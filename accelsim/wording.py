@@ -14,7 +14,7 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     try:
-        text = repr(list(value) if isinstance(value, tuple) else value)
+        text = " ".join(line.strip() for line in repr(list(value) if isinstance(value, tuple) else value).splitlines())
     except ValueError:  # Python writes no number of more than 4,300 digits
         text = "a number of thousands of digits"
     except RecursionError:

@@ -6,14 +6,15 @@ Disputable: a block's squared difference counts relative to the mean square of t
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from accelsim.api.checks import check_texts, wrong_type
 from accelsim.errors import ConfigError
+from accelsim.finetune.checks import check_callable, check_model, number_of
 from accelsim.finetune.training import Loss, cross_entropy
 
 
@@ -32,24 +33,27 @@ def distilled(teacher: torch.nn.Module, *, weight: float = 1.0, blocks: Sequence
     Raises
     ------
     ConfigError
-        The weight is negative or not finite; the teacher has no list of modules, or no such block.
+        The weight is negative or not finite; the teacher has no list of modules, or no such block; an argument of another type. The loss
+        raises it where the trained model has no such block, or blocks whose outputs are no tensors or differ in shape.
     """
-    if not 0 <= weight < math.inf:
-        raise ConfigError(f"distillation: `weight` has value {weight}; allowed: a finite number, at least 0")
+    check_model("teacher", teacher)
+    number_of("distillation: `weight`", weight, 0)
+    check_callable("loss", loss, "a function of (model, inputs, targets)")
+    if blocks is not None:
+        check_texts("blocks", blocks, "a list of the paths of blocks, or None")
     names = _blocks(teacher) if blocks is None else tuple(blocks)
-    known = {name for name, _ in teacher.named_modules()}
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"distillation: `blocks` names {name!r}, which is no module of {type(teacher).__name__}")
+    _check_blocks(teacher, names)
     if not names:
         raise ConfigError(f"distillation: {type(teacher).__name__} has no nn.ModuleList; allowed: the paths of its blocks as `blocks`")
     fixed = copy.deepcopy(teacher).eval()
 
     def combined(model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        _check_blocks(model, names)
         with _outputs(fixed, names) as meant, torch.no_grad():
             fixed(inputs)
         with _outputs(model, names) as found:
             value = loss(model, inputs, targets)
+        _check_outputs(found, meant)
         terms = [(own - other).square().mean() / other.square().mean() for own, other in zip(found, meant, strict=True)]
         return value + weight * torch.stack(terms).mean()
 
@@ -65,13 +69,30 @@ def _blocks(model: torch.nn.Module) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _check_blocks(model: torch.nn.Module, names: Sequence[str]) -> None:
+    known = {name for name, _ in model.named_modules()}
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"distillation: `blocks` names {name!r}, which is no module of {type(model).__name__}")
+
+
+def _check_outputs(found: Sequence[Any], meant: Sequence[Any]) -> None:
+    for what, outputs in (("model", found), ("teacher", meant)):
+        for output in outputs:
+            if not isinstance(output, torch.Tensor):
+                raise wrong_type(f"distillation: the output of a block of the {what}", output, "a tensor, or a tuple with one at first")
+    shapes = [[list(output.shape) for output in outputs] for outputs in (found, meant)]
+    if shapes[0] != shapes[1]:
+        raise ConfigError(f"distillation: the blocks' outputs have shapes {shapes[0]}, the teacher's {shapes[1]}; allowed: equal ones")
+
+
 @contextmanager
 def _outputs(model: torch.nn.Module, names: Sequence[str]) -> Iterator[list[torch.Tensor]]:
     """The outputs of modules, the first of each tuple, in the order in which they run."""
     found: list[torch.Tensor] = []
 
     def keep(_: torch.nn.Module, inputs: Any, output: Any) -> None:
-        found.append(output[0] if isinstance(output, tuple) else output)
+        found.append(output[0] if isinstance(output, tuple) and output else output)
 
     handles = [model.get_submodule(name).register_forward_hook(keep) for name in names]
     try:

@@ -9,7 +9,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from accelsim.api.checks import count_of
 from accelsim.errors import ConfigError
+from accelsim.finetune.checks import number_of
+from accelsim.wording import shown
 
 Sign = Literal["vote", "average"]
 
@@ -37,18 +40,18 @@ class Freezing:
     sign: Sign = "vote"
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ConfigError(f"freezing: `every` has value {self.every}; allowed: a whole number of steps, at least 1")
-        if not 0 <= self.last <= self.first <= 1:
+        count_of("freezing: `every`", self.every, 1)
+        for name in ("first", "last"):
+            number_of(f"freezing: `{name}`", getattr(self, name), 0)
+        if not self.last <= self.first <= 1:
             raise ConfigError(
                 f"freezing: `first` and `last` have the values {self.first} and {self.last}; allowed: 0 <= last <= first <= 1"
             )
-        if not 0 <= self.momentum < 1:
-            raise ConfigError(f"freezing: `momentum` has value {self.momentum}; allowed: at least 0 and less than 1")
-
+        number_of("freezing: `momentum`", self.momentum, 0, 1)
         if self.sign not in get_args(Sign):
-            raise ConfigError(f"freezing: `sign` has value {self.sign!r}; allowed: vote, average")
+            raise ConfigError(f"freezing: `sign` has value {shown(self.sign)}; allowed: vote, average")
 
     def threshold(self, step: int, steps: int) -> float:
         """Flips per step above which a sign is frozen, after `step` of `steps` steps."""
+        count_of("step", step, 0, count_of("steps", steps, 1))
         return self.last + (self.first - self.last) * (1 + math.cos(math.pi * step / steps)) / 2

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
-from accelsim.errors import ConfigError
+from accelsim.api.checks import count_of, wrong_type
+from accelsim.compression.recipe import MAX_SEED
+from accelsim.finetune.checks import number_of
 from accelsim.finetune.freezing import Freezing
 
 
@@ -45,15 +46,12 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"settings: `{name}` has value {getattr(self, name)}; allowed: a whole number, at least 1")
-        if not 0 < self.learning_rate < math.inf:
-            raise ConfigError(f"settings: `learning_rate` has value {self.learning_rate}; allowed: a finite number above 0")
+        for name, least in (("epochs", 1), ("batch", 1), ("seed", 0)):
+            count_of(f"settings: `{name}`", getattr(self, name), least, MAX_SEED)
+        number_of("settings: `learning_rate`", self.learning_rate, 0, open_end=True)
         for name in ("latent_rate", "weight_decay", "ratio_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"settings: `{name}` has value {getattr(self, name)}; allowed: a finite number, at least 0")
-        if self.alpha is not None and not 0.5 <= self.alpha < 1:
-            raise ConfigError(f"settings: `alpha` has value {self.alpha}; allowed: at least 0.5 and less than 1, or None")
-        if self.seed < 0:
-            raise ConfigError(f"settings: `seed` has value {self.seed}; allowed: a whole number, at least 0")
+            number_of(f"settings: `{name}`", getattr(self, name), 0)
+        if self.alpha is not None:
+            number_of("settings: `alpha`", self.alpha, 0.5, 1)
+        if self.freezing is not None and not isinstance(self.freezing, Freezing):
+            raise wrong_type("settings: `freezing`", self.freezing, "a Freezing, or None")

@@ -15,13 +15,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from accelsim.api.checks import check_flags, count_of, wrong_type
 from accelsim.api.display import watched
+from accelsim.api.paths import path_of
 from accelsim.errors import ConfigError
 from accelsim.finetune.checkpoint import Position, Run, identity_of, load, save, weights_of
+from accelsim.finetune.checks import check_callable, check_samples, first_line
+from accelsim.finetune.exporting import check_exportable
 from accelsim.finetune.prepared import PreparedLayer, prepared_layers
 from accelsim.finetune.settings import Settings
 from accelsim.progress import Progress
 
+_IGNORED = -100  # a target that PyTorch's cross entropy leaves out
 Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
@@ -47,8 +52,7 @@ class Training:
 
 def cross_entropy(model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Cross entropy of a model's logits, or of the `logits` of its result, against classes [batch]."""
-    result: Any = model(inputs)
-    return torch.nn.functional.cross_entropy(getattr(result, "logits", result), targets)
+    return torch.nn.functional.cross_entropy(_logits(model, inputs), targets)
 
 
 def finetune(
@@ -62,6 +66,7 @@ def finetune(
     checkpoint_every: int = 100,
     stop_after: int | None = None,
     progress: bool | Progress = False,
+    check_export: bool = True,
 ) -> Training:
     """Train a prepared model in place, in its formats.
 
@@ -81,28 +86,37 @@ def finetune(
         Stop once this many steps are done in all; the learning rate is that of the whole run.
     progress
         True for a bar in a terminal, or a function of (phase, done, total).
+    check_export
+        Refuse a model that `export` would refuse on `inputs[:1]` before the first step. False: for inputs that only `loss` understands,
+        and for one run after another of the same model.
 
     Raises
     ------
     ConfigError
-        The model is not prepared, the data do not fit, the loss is not finite, or the checkpoint belongs to another run.
+        The model is not prepared, the data do not fit, the loss is not finite, or the checkpoint belongs to another run; an argument of
+        another type.
+    ImportModelError, TraceError
+        What `export` would raise for `inputs[:1]`.
     OutputError
         The checkpoint cannot be written.
     """
-    settings = settings or Settings()
+    settings = Settings() if settings is None else settings
     layers = prepared_layers(model)
-    if len(inputs) != len(targets) or not len(inputs):
-        raise ConfigError(f"{len(inputs)} inputs and {len(targets)} targets; allowed: as many of the one as of the other, at least 1")
-    for name, count in (("checkpoint_every", checkpoint_every), ("stop_after", stop_after)):
-        if count is not None and count < 1:
-            raise ConfigError(f"`{name}` has value {count}; allowed: a whole number of steps, at least 1")
+    _check_arguments(inputs, targets, settings, loss)
+    check_flags(check_export=check_export)
+    checkpoint_every = count_of("checkpoint_every", checkpoint_every, 1)
+    stop_after = None if stop_after is None else count_of("stop_after", stop_after, 1)
+    path = None if checkpoint is None else path_of("checkpoint", checkpoint)
+    if check_export:
+        check_exportable(model, inputs[:1])
+    device = layers[0].parts[0].device
+    if loss is cross_entropy:
+        _check_classes(model, inputs[:1].to(device), targets)
     per_epoch = -(-len(inputs) // settings.batch)
     steps = per_epoch * settings.epochs
     optimizer = _optimizer(model, layers, settings)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     run = Run(model, optimizer, schedule, identity_of(model, settings, inputs, targets))
-    path = None if checkpoint is None else Path(checkpoint)
-    device = layers[0].parts[0].device
     end = steps if stop_after is None else min(steps, stop_after)
     with torch.random.fork_rng(), watched(progress) as update:
         torch.manual_seed(settings.seed)
@@ -112,7 +126,7 @@ def finetune(
             if update is not None:
                 update("training steps", position.step, steps)
             chosen = _batch(position.step, per_epoch, len(inputs), settings)
-            value = loss(model, inputs[chosen].to(device), targets[chosen].to(device)) + _penalty(layers, settings)
+            value = _loss_of(loss, model, inputs[chosen].to(device), targets[chosen].to(device)) + _penalty(layers, settings)
             reached = float(value.detach())
             if not math.isfinite(reached):
                 raise ConfigError(f"the loss of step {position.step + 1} is {reached}; allowed: a finite number (lower `learning_rate`?)")
@@ -126,6 +140,60 @@ def finetune(
                 save(path, run, position)
         model.eval()
     return Training(position.step, steps, position.loss, position.flips)
+
+
+def _check_arguments(inputs: object, targets: object, settings: object, loss: object) -> None:
+    """ConfigError for an argument of another type, or samples and targets of unequal numbers."""
+    for what, data in (("inputs", inputs), ("targets", targets)):
+        check_samples(what, data)
+    check_callable("loss", loss, "a function of (model, inputs, targets)")
+    if not isinstance(settings, Settings):
+        raise wrong_type("settings", settings, "a Settings, or None")
+    counts = [len(data) for data in (inputs, targets) if isinstance(data, torch.Tensor)]
+    if counts[0] != counts[1] or not counts[0]:
+        raise ConfigError(f"{counts[0]} inputs and {counts[1]} targets; allowed: as many of the one as of the other, at least 1")
+
+
+def _check_classes(model: torch.nn.Module, sample: torch.Tensor, targets: torch.Tensor) -> None:
+    """ConfigError unless the targets are classes of the model's logits, or shares of them."""
+    model.eval()
+    try:
+        with torch.no_grad():
+            logits = _logits(model, sample)
+    except Exception as error:  # noqa: BLE001 (the model's own code runs here, and raises whatever it does)
+        raise ConfigError(
+            f"{type(model).__name__} does not take inputs of {sample.dtype} {list(sample.shape)}: {first_line(error)}; allowed: what its "
+            "`forward` takes as the only argument"
+        ) from None
+    if not isinstance(logits, torch.Tensor) or logits.dim() < 2:
+        raise ConfigError(f"{type(model).__name__} returns no logits [batch, classes]; allowed: a model that does, or a `loss` of your own")
+    classes, places = logits.shape[1], [len(targets), *logits.shape[2:]]
+    if targets.is_floating_point() and list(targets.shape) == [len(targets), *logits.shape[1:]]:
+        return
+    if targets.dtype != torch.int64 or list(targets.shape) != places:
+        raise ConfigError(
+            f"targets are {targets.dtype} of shape {list(targets.shape)}; allowed: classes, torch.int64 of shape {places}, or a `loss` of "
+            "your own"
+        )
+    wrong = targets[((targets < 0) | (targets >= classes)) & (targets != _IGNORED)]
+    if len(wrong):
+        raise ConfigError(f"targets hold class {int(wrong[0])}; allowed: 0 to {classes - 1}, as the model has {classes} logits")
+
+
+def _loss_of(loss: Loss, model: torch.nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The loss of a batch; ConfigError unless it is one number that depends on what learns."""
+    value: Any = loss(model, inputs, targets)
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        raise wrong_type("the result of `loss`", value, "a tensor of one element")
+    if not value.requires_grad:
+        raise ConfigError("the result of `loss` depends on nothing that learns; allowed: a function of the model's weights")
+    return value
+
+
+def _logits(model: torch.nn.Module, inputs: torch.Tensor) -> Any:
+    """The result of a model, or the `logits` of it."""
+    result: Any = model(inputs)
+    return getattr(result, "logits", result)
 
 
 def _penalty(layers: tuple[PreparedLayer, ...], settings: Settings) -> torch.Tensor | float:

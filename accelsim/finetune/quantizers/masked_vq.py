@@ -12,6 +12,7 @@ from accelsim.compression.encoder import Arrays, Codebook, Floats
 from accelsim.compression.recipe import Recipe
 from accelsim.finetune.quantizers.trained_codebook import TrainedCodebook
 from accelsim.finetune.quantizers.weight_quantizer import WeightQuantizer
+from accelsim.finetune.weight_layout import WeightLayout
 from accelsim.formats.codewords import look_up
 from accelsim.formats.masks import mask_patterns
 
@@ -33,8 +34,8 @@ class MaskedVqQuantizer(WeightQuantizer):
     masks: torch.Tensor
     kept: torch.Tensor
 
-    def __init__(self, recipe: Recipe, layer: str, shape: tuple[int, ...], shared: Codebook | None = None) -> None:
-        super().__init__(recipe, layer, shape, shared)
+    def __init__(self, recipe: Recipe, layer: str, layout: WeightLayout, shared: Codebook | None = None) -> None:
+        super().__init__(recipe, layer, layout, shared)
         table = self.spec.streams(self.k, self.n)
         self.codebook = TrainedCodebook(table["indices"].shape, table["scales"].shape, self.spec.axis)
         self.register_buffer("masks", torch.zeros(table["masks"].shape, dtype=torch.int64))

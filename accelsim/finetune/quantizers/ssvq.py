@@ -16,6 +16,7 @@ from accelsim.finetune.quantizers.straight_through import straight_through
 from accelsim.finetune.quantizers.trained_codebook import TrainedCodebook
 from accelsim.finetune.quantizers.weight_quantizer import WeightQuantizer
 from accelsim.finetune.settings import Settings
+from accelsim.finetune.weight_layout import WeightLayout
 
 KIND = "ssvq"
 
@@ -44,8 +45,8 @@ class SsvqQuantizer(WeightQuantizer):
     negative: torch.Tensor
     frozen: torch.Tensor
 
-    def __init__(self, recipe: Recipe, layer: str, shape: tuple[int, ...], shared: Codebook | None = None) -> None:
-        super().__init__(recipe, layer, shape, shared)
+    def __init__(self, recipe: Recipe, layer: str, layout: WeightLayout, shared: Codebook | None = None) -> None:
+        super().__init__(recipe, layer, layout, shared)
         table = self.spec.streams(self.k, self.n)
         self.codebook = TrainedCodebook(table["indices"].shape, table["scales"].shape, self.spec.axis)
         kinds = {"flips": torch.float32, "votes": torch.int32, "average": torch.float32, "negative": torch.bool, "frozen": torch.bool}

@@ -16,6 +16,7 @@ from accelsim.compression.subvectors import subvectors
 from accelsim.finetune.quantizers.codeword_layout import as_matrix
 from accelsim.finetune.quantizers.weight_quantizer import WeightQuantizer
 from accelsim.finetune.settings import Settings
+from accelsim.finetune.weight_layout import WeightLayout
 
 KIND = "universal_vq"
 CANDIDATES = 4
@@ -46,8 +47,8 @@ class UniversalVqQuantizer(WeightQuantizer):
     chosen: torch.Tensor
     frozen: torch.Tensor
 
-    def __init__(self, recipe: Recipe, layer: str, shape: tuple[int, ...], shared: Codebook | None = None) -> None:
-        super().__init__(recipe, layer, shape, shared)
+    def __init__(self, recipe: Recipe, layer: str, layout: WeightLayout, shared: Codebook | None = None) -> None:
+        super().__init__(recipe, layer, layout, shared)
         places = self.spec.streams(self.k, self.n)["indices"].shape
         self.register_buffer("codebook", torch.zeros((self.spec.k, self.spec.d), dtype=torch.int8))
         self.register_buffer("scale", torch.ones(1))

@@ -8,6 +8,7 @@ from accelsim.compression.encoder import Arrays, Codebook, Floats
 from accelsim.compression.recipe import Recipe
 from accelsim.finetune.quantizers.trained_codebook import TrainedCodebook
 from accelsim.finetune.quantizers.weight_quantizer import WeightQuantizer
+from accelsim.finetune.weight_layout import WeightLayout
 
 KIND = "vq"
 
@@ -17,8 +18,8 @@ class VqQuantizer(WeightQuantizer):
 
     roles = ("codebook",)
 
-    def __init__(self, recipe: Recipe, layer: str, shape: tuple[int, ...], shared: Codebook | None = None) -> None:
-        super().__init__(recipe, layer, shape, shared)
+    def __init__(self, recipe: Recipe, layer: str, layout: WeightLayout, shared: Codebook | None = None) -> None:
+        super().__init__(recipe, layer, layout, shared)
         table = self.spec.streams(self.k, self.n)
         self.codebook = TrainedCodebook(table["indices"].shape, table["scales"].shape, self.spec.axis)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 
 from accelsim.compression.encoder import Arrays, Codebook, Floats, encode, encode_with, layer_generator
 from accelsim.compression.recipe import Recipe
 from accelsim.finetune.settings import Settings
+from accelsim.finetune.weight_layout import WeightLayout
 
 Role = Literal["weight", "codebook", "latent"]
 
@@ -28,26 +28,28 @@ class WeightQuantizer(torch.nn.Module, ABC):
         Role of each tensor that learns, in the order of `matrix`'s arguments; a latent has a learning rate of its own.
     recipe, layer
         The recipe that gave the format, and the module's path in the model.
+    layout
+        Where the matrix lies in the module's weight.
     shared
         int8 [k,d]: the codebook of a format that shares one between layers and networks.
     """
 
     roles: ClassVar[tuple[Role, ...]]
 
-    def __init__(self, recipe: Recipe, layer: str, shape: tuple[int, ...], shared: Codebook | None = None) -> None:
+    def __init__(self, recipe: Recipe, layer: str, layout: WeightLayout, shared: Codebook | None = None) -> None:
         super().__init__()
-        self.recipe, self.layer, self.shape, self.shared = recipe, layer, shape, shared
+        self.recipe, self.layer, self.layout, self.shared = recipe, layer, layout, shared
         self.spec: Any = recipe.format_of(layer)
 
     @property
     def k(self) -> int:
         """Weights per output: the reduction of the matrix product."""
-        return int(np.prod(self.shape[1:]))
+        return self.layout.k
 
     @property
     def n(self) -> int:
         """Outputs."""
-        return self.shape[0]
+        return self.layout.n
 
     @abstractmethod
     def start(self, weights: Floats, arrays: Arrays) -> tuple[torch.Tensor, ...]:
@@ -70,20 +72,14 @@ class WeightQuantizer(torch.nn.Module, ABC):
         return 0
 
     def forward(self, *parts: torch.Tensor) -> torch.Tensor:
-        """The module's weight, [N, ...]."""
-        return self.matrix(*parts).T.reshape(self.shape)
+        """The module's weight, in its layout."""
+        return self.layout.weight(self.matrix(*parts))
 
     def right_inverse(self, weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The tensors that learn for a given weight: its post-training encoding, bit for bit as `accelsim compress` encodes it."""
-        weights = float_matrix(weight)
+        weights = self.layout.matrix(weight)
         if self.shared is None:
             arrays = encode(self.spec, weights, layer_generator(self.recipe.seed, self.layer))
         else:
             arrays = encode_with(self.spec, weights, self.shared)
         return tuple(part.to(weight.device) for part in self.start(weights, arrays))
-
-
-def float_matrix(weight: torch.Tensor) -> Floats:
-    """The weights Wt[K,N] of a module's weight [N, ...]."""
-    weights: Floats = np.ascontiguousarray(weight.detach().flatten(1).T.to("cpu", torch.float32).numpy())
-    return weights
