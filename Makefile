@@ -27,14 +27,14 @@ demo: $(STAMPS)/base
 
 # A float ViT on scikit-learn's digits to VQ and SSVQ traces: accuracy, latency, area. A second call continues from its checkpoints.
 finetune-demo: $(STAMPS)/torch
-	$(BIN)/python -m notebooks.examples.finetune_demo out/finetune_demo
+	$(BIN)/python -m notebooks.examples finetune_demo out/finetune_demo
 
 # The runs that docs/data/accuracy.csv lacks, and their page. It continues where it stopped.
 accuracy-table: export OPENBLAS_NUM_THREADS := 1
 accuracy-table: $(STAMPS)/torch
-	$(BIN)/python -m notebooks.examples.accuracy_table
-	$(BIN)/python -m notebooks.examples.accuracy_front
-	$(BIN)/python -m notebooks.examples.accuracy_page
+	$(BIN)/python -m notebooks.examples accuracy_table
+	$(BIN)/python -m notebooks.examples accuracy_front
+	$(BIN)/python -m notebooks.examples accuracy_page
 
 # Each process of tests has a core of its own, so its matrix products take one thread. Kernels are compiled by one process: that with
 # checked indices, and a run before all the others.

@@ -7,22 +7,32 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from sys import UnraisableHookArgs
 
 _SOON_S = 0.01
 
 
 def main() -> None:
-    """Entry point of the command; an interrupt that no command handles ends it with one line and status 130, SIGTERM with 143."""
+    """Entry point of the command."""
+    answering_signals(_command)
+
+
+def answering_signals(command: Callable[[], None]) -> None:
+    """Run a command; an interrupt that it does not handle ends it with one line and status 130, SIGTERM with 143."""
     signal.signal(signal.SIGTERM, _terminate)
     sys.unraisablehook = _raise_again
     try:
-        from accelsim.cli import main as command
-
         command()
     except KeyboardInterrupt:
         sys.stderr.write("accelsim: interrupted\n")
         sys.exit(130)
+
+
+def _command() -> None:
+    from accelsim.cli import main as command
+
+    command()
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from accelsim.interrupts import sigint_held
-from tests.processes import start_group
+from tests.processes import HANG_S, start_group, wait_until_busy
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -102,3 +102,23 @@ def blocks_sigint() -> tuple[bool, bool]:
     with sigint_held():
         during = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     return during, signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("cpu_seconds", [1.0, 9.0])
+def test_an_interrupted_example_says_so_in_one_line(cpu_seconds: float, tmp_path: Path) -> None:
+    """While it imports, and while it trains."""
+    pytest.importorskip("transformers")
+    pytest.importorskip("sklearn")
+    process = start_group([sys.executable, "-m", "notebooks.examples", "finetune_demo", str(tmp_path / "new")], ROOT)
+    wait_until_busy(process, cpu_seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=HANG_S)
+    assert (process.returncode, said) == (130, "accelsim: interrupted\n")
+
+
+@pytest.mark.torch
+def test_an_example_that_is_not_there_is_one_sentence() -> None:
+    done = subprocess.run([sys.executable, "-m", "notebooks.examples", "demo"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.startswith("accelsim: there is no example 'demo'; known: ")

@@ -3,7 +3,7 @@
 One seed and 400 test images: a percent is four of them. Accuracies are those of PyTorch, with float activations, and those of the chip,
 whose integers compute the whole network.
 
-    python -m notebooks.examples.finetune_demo [FOLDER]
+    python -m notebooks.examples finetune_demo [FOLDER]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FORMATS = ("uniform:bits=8", "vq:k=64,d=4", "ssvq:k=16,d=8")  # the last two: 1.
 def tuned(network: Any, data: Digits, text: str, folder: Path) -> tuple[float, Any, accelsim.Trace]:
     """The accuracy before fine-tuning in a format, the model after it, and its trace, also left in `folder`."""
     name = "digits_vit_" + "_".join(text.replace(":", ",").replace("=", "").split(","))
-    model = finetune.prepare(copy.deepcopy(network), text).eval()
+    model = finetune.prepare(copy.deepcopy(network), text, example=data.train_images[:1]).eval()
     before = accuracy(model, data)
     finetune.finetune(model, data.train_images, data.train_digits, settings=SETTINGS, checkpoint=folder / f"{name}.pt", progress=True)
     metrics = {"top1_accuracy": accuracy(model, data)}
