@@ -68,6 +68,14 @@ def test_an_oscillating_sign_is_fixed_to_its_majority_and_a_calm_one_learns_on()
     assert gradient[0, 3] > 0
 
 
+def test_a_sign_whose_average_equals_the_threshold_is_not_frozen() -> None:
+    """Flips in the steps 1 and 3 of 3: 0.625 at momentum 0.5, as above."""
+    for threshold, frozen in ((0.625, False), (0.624, True)):
+        layer = coded([1, 1, 1, 1])
+        follow(layer, [[1, -1, 1, 1], [1, -1, 1, 1], [1, 1, 1, 1]], every=3, momentum=0.5, first=threshold, last=threshold)
+        assert layer.quantizer.frozen.tolist() == [[False, frozen, False, False]]
+
+
 def test_a_tied_vote_keeps_the_sign_that_holds() -> None:
     layer = coded([1, 1, 1, 1])
     follow(layer, [[1, 1, 1, 1], [-1, 1, 1, 1]], every=2, momentum=0.5, first=0.4, last=0.4)
