@@ -33,6 +33,7 @@ finetune-demo: $(STAMPS)/torch
 accuracy-table: export OPENBLAS_NUM_THREADS := 1
 accuracy-table: $(STAMPS)/torch
 	$(BIN)/python -m notebooks.examples accuracy_table
+	$(BIN)/python -m notebooks.examples accuracy_cost
 	$(BIN)/python -m notebooks.examples accuracy_front
 	$(BIN)/python -m notebooks.examples accuracy_page
 

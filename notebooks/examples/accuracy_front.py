@@ -3,7 +3,7 @@
 Accuracies are the means of the table's seeds; latency and area are simulated for the table's digits network in that format. Neither depends
 on the values of the weights, so shapes do. Each chip has the codebook that the format needs.
 
-    python -m notebooks.examples.accuracy_front
+    python -m notebooks.examples accuracy_front
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.compression.open_trace import in_format
 from accelsim.compression.recipe import make_recipe
 from accelsim.sweeps.pareto import pareto_front
-from notebooks.examples.accuracy_table import DOCS, FORMATS, TABLE, Line, read
+from notebooks.examples.accuracy_table import DOCS, FORMATS, TABLE, Line, read, reported
 from notebooks.examples.accuracy_tasks import TASKS
 from notebooks.examples.confidence import half_width
 
@@ -48,9 +48,9 @@ def measure(lines: Sequence[Line], chips: Sequence[str] = CHIPS) -> list[Point]:
     """Simulate every format that has all seeds in the table on every chip."""
     network, example = TASKS[TASK].network().eval(), TASKS[TASK].load(0).test[0][:1]
     source = accelsim.import_model(torch.export.export(network, (example,)), name="digits_vit").record
-    points = []
+    chosen, points = reported(lines), []
     for bits, text in ((bits, text) for bits, texts in FORMATS.items() for text in texts):
-        found = [line.tuned for line in lines if (line.task, line.format, line.variant, line.data) == (TASK, text, "", "test")]
+        found = [line.tuned for line in chosen if (line.task, line.format, line.variant) == (TASK, text, "")]
         if len(found) < TASKS[TASK].seeds:
             continue  # means over other seeds are of other networks
         trace = accelsim.Trace(in_format(source, make_recipe(text), text))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from accelsim.finetune import Settings
 from notebooks.examples.small_transformers import CharacterModel, ImageClassifier
 
 BATCH, FLOAT_RATE = 64, 2e-3
@@ -106,6 +107,21 @@ def trained(task: Task, samples: Samples, seed: int) -> torch.nn.Module:
             optimizer.step()
             schedule.step()
     return network.eval()
+
+
+def train_on(network: torch.nn.Module, samples: Samples, settings: Settings) -> None:
+    """Train a float network further as `finetune` trains a prepared one: AdamW under a cosine, in batches of the same order."""
+    inputs, classes = samples
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * -(-len(inputs) // settings.batch))
+    for epoch in range(settings.epochs):
+        order = torch.from_numpy(np.random.default_rng([settings.seed, epoch]).permutation(len(inputs)))
+        for chosen in order.split(settings.batch):
+            loss = next_class_loss(network, inputs[chosen], classes[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
 
 
 def next_class_loss(network: torch.nn.Module, inputs: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 pytestmark = pytest.mark.torch
 
-from notebooks.examples import accuracy_front, accuracy_page, accuracy_table, accuracy_tasks  # noqa: E402 (they import torch)
+from notebooks.examples import accuracy_cost, accuracy_front, accuracy_page, accuracy_table, accuracy_tasks  # noqa: E402 (they import torch)
 
+TRIED = accuracy_table.Try(1e-3, 0.0)
 ARMS = (accuracy_table.Arm("digits", 1.5, "vq:k=64,d=4"), accuracy_table.Arm("digits", 1.5, "ssvq:k=16,d=8", "no freezing"))
 
 
-def line(seed: int, tuned: float, rate: float = 1e-3, data: str = "test", arm: Any = ARMS[0]) -> Any:
-    return accuracy_table.Line("digits", arm.bits, arm.format, arm.variant, seed, rate, data, 0.95, 0.5, tuned)
+def line(seed: int, tuned: float, tried: Any = TRIED, data: str = "test", arm: Any = ARMS[0]) -> Any:
+    return accuracy_table.Line("digits", arm.bits, arm.format, arm.variant, seed, tried.rate, tried.latent, data, 0.95, 0.5, tuned)
 
 
 @pytest.fixture
@@ -41,7 +43,8 @@ def test_a_table_that_was_interrupted_is_continued_to_the_same_lines(tmp_path: P
     lines = accuracy_table.measure("digits", ARMS, 1, table, flips)
     assert accuracy_table.read(table) == lines
     assert [(item.format, item.data) for item in lines] == [
-        *[(arm.format, "validation") for arm in ARMS for _ in accuracy_table.RATES],
+        *[(ARMS[0].format, "validation")] * 8,
+        *[(ARMS[1].format, "validation")] * 3,
         *[(arm.format, "test") for arm in ARMS],
     ]
     assert len(flips.read_text().splitlines()) == 1 + 2  # a header, and two batches of at most 64
@@ -53,11 +56,54 @@ def test_a_table_that_was_interrupted_is_continued_to_the_same_lines(tmp_path: P
     assert accuracy_table.measure("digits", ARMS, 1, table, flips) == lines
 
 
-def test_the_rate_of_the_best_validation_accuracy_is_taken_once_all_are_tried() -> None:
-    tried = [line(0, tuned, rate, "validation") for tuned, rate in zip((0.9, 0.94, 0.94), accuracy_table.RATES, strict=True)]
-    assert accuracy_table.best_rate(tried[:2], ARMS[0]) is None
-    assert accuracy_table.best_rate([*tried, line(0, 0.99, 3e-3)], ARMS[0]) == 1e-3
-    assert accuracy_table.best_rate(tried, ARMS[1]) is None
+def test_every_arm_of_a_task_and_width_has_as_many_tries() -> None:
+    """Eight, of rates alone or of rates times factors; three of the usual factor at 3 and 4 bits and on the other tasks."""
+    for task in accuracy_tasks.TASKS:
+        for arm in (arm for group in accuracy_table.groups(task) for arm in group):
+            tries = accuracy_table.grid_of(arm).tries(arm)
+            assert len(set(tries)) == (8 if task == "digits" and arm.bits not in (3.0, 4.0) and not arm.variant else 3)
+            learns = arm.kind in ("ssvq", "universal_vq") and arm.variant != "fixed signs"
+            assert all((tried.latent > 0) == learns for tried in tries)
+
+
+def test_the_rates_of_the_best_validation_accuracy_are_taken_once_all_are_tried() -> None:
+    tries = accuracy_table.grid_of(ARMS[0]).tries(ARMS[0])
+    accuracies = (0.9, 0.94, 0.94, *[0.5] * 5)
+    tried = [line(0, tuned, item, "validation") for tuned, item in zip(accuracies, tries, strict=True)]
+    assert accuracy_table.best_try(tried[:-1], ARMS[0]) is None
+    assert accuracy_table.best_try([*tried, line(0, 0.99, tries[-1])], ARMS[0]) == tries[1]
+    assert accuracy_table.best_try(tried, ARMS[1]) is None
+    tests = [line(0, 0.8, tries[1]), line(0, 0.9, tries[2]), line(1, 0.7, tries[1])]
+    assert accuracy_table.reported([*tried, *tests]) == [tests[0], tests[2]]
+
+
+def test_the_float_network_is_trained_on_as_a_prepared_one_is() -> None:
+    """`finetune` with a single trainable bias beside a format that is frozen, against the loop of the ceiling."""
+    import torch
+
+    from accelsim import finetune
+
+    torch.manual_seed(0)
+    samples = torch.randn(20, 4), torch.randint(0, 3, (20,))
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3))
+    settings = finetune.Settings(epochs=3, batch=8, learning_rate=0.1, weight_decay=0.1, seed=4)
+    prepared = finetune.prepare(copy.deepcopy(network), "uniform:bits=8", layers="*")
+    (layer,) = finetune.prepared_layers(prepared)
+    plain = copy.deepcopy(network)
+    with torch.no_grad():
+        plain[0].weight.copy_(layer.module.weight)
+    layer.parts[0].requires_grad_(False)
+    plain[0].weight.requires_grad_(False)
+    finetune.finetune(prepared, *samples, settings=settings, check_export=False)
+    accuracy_tasks.train_on(plain, samples, settings)
+    torch.testing.assert_close(plain[0].bias, prepared[0].bias)
+
+
+def test_the_hours_are_the_runs_of_each_kind_times_its_cost() -> None:
+    costs = {(task, kind): 36.0 for task in accuracy_tasks.TASKS for kind in ("vq", "ssvq", "float network")}
+    # two runs of 36 s and five float networks; three float networks of the others
+    found = accuracy_cost.hours([line(0, 0.9), line(1, 0.9, arm=ARMS[1])], costs)
+    assert found == pytest.approx({"digits": 0.07, "shapes": 0.03, "characters": 0.03})
 
 
 def test_an_interval_is_students_t_over_the_seeds() -> None:
@@ -107,7 +153,7 @@ def test_a_corner_of_the_table_is_measured_again() -> None:
     """The first test line, to 2 points: 8 of 400 images, which other machines' sums may turn."""
     accuracy_table.float_network.cache_clear()
     committed = next(item for item in accuracy_table.read(accuracy_table.TABLE) if item.data == "test")
-    found, _ = accuracy_table.run(committed.arm, committed.seed, committed.rate, "test")
+    found, _ = accuracy_table.run(committed.arm, committed.seed, committed.tried, "test")
     for name in ("float32", "compressed", "tuned"):
         assert getattr(found, name) == pytest.approx(getattr(committed, name), abs=0.02 if name != "compressed" else 0.1)
 
