@@ -52,7 +52,13 @@ def test_a_tiny_model_keeps_its_classes_and_each_layer_its_bound(method: str, tm
     check_every_layer(run)
 
 
-@pytest.mark.parametrize(("recipe", "method"), [("uniform:bits=8", "mse"), ("ssvq:k=16,d=8", "max")])
+AGREEING = (
+    *(("uniform:bits=8", "mse"), ("ssvq:k=16,d=8", "max"), ("vq:k=64,d=4", "percentile"), ("masked_vq:k=64,d=8,keep=2,of=4", "mse")),
+    *(("universal_vq:k=256,d=4", "percentile"), ("int_group:bits=4,group=32", "max"), ("vecq:bits=3", "mse")),
+)
+
+
+@pytest.mark.parametrize(("recipe", "method"), AGREEING)
 def test_the_chip_and_a_fine_tuned_vit_agree_on_99_percent_of_the_digits(recipe: str, method: str, trained_vit: tuple[Any, Any]) -> None:
     network, data = trained_vit
     model = accelsim.finetune.prepare(copy.deepcopy(network), recipe)
