@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from accelsim.api.cost import Cost as Cost
     from accelsim.api.execute import Execution as Execution
     from accelsim.api.execute import execute as execute
+    from accelsim.api.format_choice import FormatChoice as FormatChoice
+    from accelsim.api.format_choice import choose_formats as choose_formats
     from accelsim.api.inputs import load_accelerator as load_accelerator
     from accelsim.api.models import compress as compress
     from accelsim.api.models import import_model as import_model
@@ -53,12 +55,14 @@ _HOMES = {
     "load_result": "accelsim.api.result",
     "import_model": "accelsim.api.models",
     "compress": "accelsim.api.models",
+    "choose_formats": "accelsim.api.format_choice",
     "Accelerator": "accelsim.accelerator",
     "Trace": "accelsim.api.trace",
     "Result": "accelsim.api.result",
     "Comparison": "accelsim.api.comparison",
     "SweepTable": "accelsim.api.sweep",
     "Execution": "accelsim.api.execute",
+    "FormatChoice": "accelsim.api.format_choice",
     "Cost": "accelsim.api.cost",
     "Table": "accelsim.api.table",
     "AccelsimError": "accelsim.errors",

@@ -17,6 +17,7 @@ from accelsim.cli import (
     ablations,
     calibration,
     checks,
+    choices,
     describe,
     doctor,
     formats,
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.command("run", cls=FunctionalCommand)(runs.run)
 app.command("compare")(runs.compare)
 app.command("formats")(formats.formats)
+app.command("choose")(choices.choose)
 app.command("demo")(runs.demo)
 app.command("report")(reports.report)
 app.command("overlay")(overlays.overlay)

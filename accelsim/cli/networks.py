@@ -78,12 +78,12 @@ def checked_network(
 
     if outputs is not None:
         check_output_folder(outputs)
-    arrays = arrays_of(trace, _inputs_of(trace, files))
+    arrays = arrays_of(trace, inputs_of(trace, files))
     check_executable(machine, trace, arrays)
     return arrays
 
 
-def _inputs_of(trace: Trace, files: Sequence[str] | None) -> ArrayLike | dict[str, ArrayLike] | None:
+def inputs_of(trace: Trace, files: Sequence[str] | None) -> ArrayLike | dict[str, ArrayLike] | None:
     """The files of `--input`, by name where names are given."""
     names = [source.name for source in trace.manifest.inputs]
     named: dict[str, ArrayLike] = {}

@@ -8,9 +8,11 @@ sets, banks and latency remain the chip's own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from accelsim.accelerator import Accelerator
 from accelsim.formats.decode_path import DecodePath
-from accelsim.formats.weight_format import built_in_entries
+from accelsim.formats.weight_format import WeightFormat, built_in_entries
 from accelsim.trace.trace import Trace
 
 LOGIC_ROM_BITS = 65_536  # the largest ROM that was synthesized as logic; a larger one is a macro
@@ -19,8 +21,12 @@ FLOP_BITS = 8_192  # the largest codebook of flops or latches that was synthesiz
 
 def codebook_fields(accelerator: Accelerator, trace: Trace) -> dict[str, str | int]:
     """Fields, by their dotted paths, that give the chip the codebook of a trace; entries are rounded up to a power of two."""
-    formats = dict.fromkeys(layer.weight.format for layer in trace.weighted_layers())
-    coded = [item for item in formats if item.codebook_scope != "none"]
+    return codebook_fields_for(accelerator, [layer.weight.format for layer in trace.weighted_layers()])
+
+
+def codebook_fields_for(accelerator: Accelerator, formats: Iterable[WeightFormat]) -> dict[str, str | int]:
+    """The same for the formats of a trace."""
+    coded = [item for item in dict.fromkeys(formats) if item.codebook_scope != "none"]
     tile = accelerator.array.rows, accelerator.array.dense_cols
     entries = max([sum(built_in_entries(coded).values()), *(_rounded_entries(item.decode_path(), *tile) for item in coded), 1])
     length = max([accelerator.codebook.codeword_length, *(item.decode_path().d for item in coded)])

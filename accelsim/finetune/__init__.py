@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from accelsim.finetune.choosing import choose_formats as choose_formats
     from accelsim.finetune.distillation import distilled as distilled
     from accelsim.finetune.exporting import export as export
     from accelsim.finetune.freezing import Freezing as Freezing
@@ -33,6 +34,7 @@ _HOMES = {
     "prepare": "accelsim.finetune.prepared",
     "prepared_layers": "accelsim.finetune.prepared",
     "finetune": "accelsim.finetune.training",
+    "choose_formats": "accelsim.finetune.choosing",
     "distilled": "accelsim.finetune.distillation",
     "export": "accelsim.finetune.exporting",
     "Settings": "accelsim.finetune.settings",

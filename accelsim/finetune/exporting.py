@@ -22,7 +22,8 @@ from accelsim.compression.encoder import Floats
 from accelsim.compression.recipe import Recipe, Rule
 from accelsim.execution.calibration import Method
 from accelsim.finetune.checks import check_samples
-from accelsim.finetune.dry_run import Columns, columns_of, disturb, exported, imported, plain_copy
+from accelsim.finetune.dry_run import Columns, columns_of, disturb, exported, imported
+from accelsim.finetune.plain_weights import with_plain_weights
 from accelsim.finetune.prepared import PreparedLayer, prepared_layers
 from accelsim.trace.trace import check_replaceable_trace, with_metrics
 
@@ -80,7 +81,7 @@ def export(
         check_samples("calibration", calibration)
     name = name or (out.name if out is not None else "finetuned")
     own = {item.name: item.arrays() for item in layers.values()}
-    source = imported(exported(_plain(model), example), name)
+    source = imported(exported(with_plain_weights(model), example), name)
     columns = columns_of(source, {item.name: _represented(item) for item in layers.values()})
     arrays = {}
     for layer, place in columns.items():
@@ -99,7 +100,7 @@ def export(
 
 def check_exportable(model: torch.nn.Module, example: torch.Tensor) -> None:
     """Raise what `export` would of a prepared model and one input, batch 1, whatever values training gives its parameters."""
-    plain, layers = _plain(model), prepared_layers(model)
+    plain, layers = with_plain_weights(model), prepared_layers(model)
     disturb(plain, [plain.get_parameter(f"{item.name}.weight") for item in layers])
     columns = columns_of(imported(exported(plain, example), "finetuned"), {item.name: _represented(item) for item in layers})
     by_name = {item.name: item.quantizer for item in layers}
@@ -122,15 +123,3 @@ def _represented(layer: PreparedLayer) -> Floats:
     quantizer = layer.quantizer
     found: Floats = quantizer.spec.reconstruct(layer.arrays(), quantizer.k, quantizer.n).astype(np.float32)
     return found
-
-
-def _plain(model: torch.nn.Module) -> torch.nn.Module:
-    """A copy on the CPU, in inference mode, with ordinary weights."""
-    plain = plain_copy(model)
-    for layer in prepared_layers(plain):
-        weight = layer.quantizer(*layer.parts).detach().contiguous()
-        # PyTorch's remove_parametrizations would change the class, which the copy shares with the model.
-        layer.module.__class__ = type(layer.module).__bases__[0]
-        del layer.module.parametrizations
-        layer.module.weight = torch.nn.Parameter(weight)
-    return plain

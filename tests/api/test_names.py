@@ -11,8 +11,10 @@ import pytest
 
 import accelsim
 
-FUNCTIONS = {"load_accelerator", "load_trace", "load_result", "simulate", "compare", "sweep", "execute", "import_model", "compress"}
-CLASSES = {"Accelerator", "Trace", "Result", "Comparison", "SweepTable", "Execution", "Cost", "Table", "AccelsimError"}
+FUNCTIONS = {
+    "load_accelerator", "load_trace", "load_result", "simulate", "compare", "sweep", "execute", "import_model", "compress", "choose_formats"
+}  # fmt: skip
+CLASSES = {"Accelerator", "Trace", "Result", "Comparison", "SweepTable", "Execution", "FormatChoice", "Cost", "Table", "AccelsimError"}
 
 
 def in_a_new_process(code: str) -> str:

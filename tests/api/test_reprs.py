@@ -6,12 +6,14 @@ import inspect
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 import accelsim
 from accelsim import what_if
 from accelsim.api.display import REPR_LINES
 
+IMAGE = np.random.default_rng(0).normal(size=(1, 3, 32, 32))
 PAIR = ("edge-32x32", "tiny_vit_ssvq")
 MOST = 4000  # characters
 IN_FULL = {"to_dict", "to_frame", "summary"}  # data to work with, and text that is asked for
@@ -29,6 +31,9 @@ def handed_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "Cost": run.cost(),
         "Table": run.layers,
         "Execution": accelsim.execute(*PAIR),
+        "FormatChoice": accelsim.choose_formats(
+            "edge-32x32", "tiny_vit_float", ["uniform:bits=4", "vq:k=64,d=4"], IMAGE, milliseconds=0.02
+        ),
         "SweepTable": accelsim.sweep("codebook", limit=2, workers=1, store=tmp_path_factory.mktemp("sweep") / "codebook.sqlite"),
         "AccelsimError": accelsim.AccelsimError("a message"),
     }

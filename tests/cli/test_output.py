@@ -21,6 +21,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from accelsim.cli import app
+from accelsim.presets import find_trace
+from accelsim.trace.trace import load_trace
 from accelsim.validate.silicon_rows import COLUMNS
 from tests.processes import HANG_S, start_group, wait_until_busy, wait_until_started
 
@@ -68,6 +70,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "net.csv").write_text("Layer, M, N, K,\nfc, 8, 16, 32,\n")
     (made / "measured.csv").write_text("network,milliseconds\ntiny_vit_ssvq,0.012\ntiny_vit_int8,0.02\n")
     (made / "silicon.csv").write_text(f"{','.join(COLUMNS)}\nApple M6,,64x64_1x1_convolution_1x1_input,int8,,latency,1,ms,context\n")
+    weighted = load_trace(find_trace("tiny_vit_float")).weighted_layers()
+    errors = [f'{layer.name},"{text}",1\n' for layer in weighted for text in ("uniform", "uniform:bits=4", "vq:k=64,d=4")]
+    (made / "errors.csv").write_text("layer,format,error\n" + "".join(errors))
     (made / "small.yaml").write_text(
         "name: small\nbase: {accelerator: edge-32x32, trace: tiny_vit_ssvq}\n"
         "axes: {codebook.ports: [1, 2]}\nconstraints: ['codebook.ports < 3']\n"
@@ -80,6 +85,7 @@ CALLS: dict[tuple[str, ...], str] = {
     ("run",): "edge-32x32 tiny_vit_ssvq --what-if",
     ("compare",): "edge-32x32:tiny_vit_int8 tiny_vit_ssvq +codebook.ports=4:",
     ("formats",): "edge-32x32 tiny_vit_int8 tiny_vit_ssvq",
+    ("choose",): "edge-32x32 tiny_vit_float --format uniform:bits=4 --format vq:k=64,d=4 --errors {made}/errors.csv",
     ("overlay",): "{made}/onnx {made}/net.onnx -o {new}",
     ("timeline",): "{made}/run -o {new}.json.gz",
     ("report",): "{made}/run -o {new}.html",
