@@ -17,13 +17,14 @@ import numpy.typing as npt
 from accelsim.errors import ConfigError
 
 Assignment = tuple[int, ...]  # the place of each layer's format
-_SCALE = 1e6  # of the largest coefficient of an objective: HiGHS stops at an absolute gap of 1e-6
+_OBJECTIVE = 1e6  # the largest coefficient of an objective: HiGHS stops at an absolute gap of 1e-6
+_ROW = 1e3  # and of a limit: rows of larger numbers than it holds within 1e-6 make it print complaints
 _EQUAL = 1e-12  # of the largest sum of errors: sums nearer than this are ties, and the fewest cycles decide
 
 
 @dataclass(frozen=True)
 class Options:
-    """What each layer costs in each format, [layers, formats].
+    """Costs of each layer in each format, [layers, formats].
 
     Attributes
     ----------
@@ -122,11 +123,11 @@ class _Program:
         """The best assignment within the limits; None if there is none."""
         rows, high = list(self.rows), list(self.high)
         for figure, most in limits.given.items():
-            unit = _SCALE / self.options.largest(figure) if figure == "errors" else 1.0
+            unit = _ROW / self.options.largest(figure)
             rows.append(unit * self._values(figure))
             high.append(unit * most)
         low = [*self.low, *[-np.inf] * len(limits.given)]
-        values = _SCALE / self.options.largest(objective) * self._values(objective)
+        values = _OBJECTIVE / self.options.largest(objective) * self._values(objective)
         while True:
             found = _minimum(values, rows, low, high)
             if found is None:

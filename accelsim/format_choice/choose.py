@@ -1,9 +1,9 @@
 """The format of each layer by simulated cost: the least output error under a budget that the simulated whole network keeps.
 
 Layers interact in time (weights are prefetched, results chained), so a layer's cycles in a uniform run only predict those in a mix. Each
-mix that the program finds is therefore simulated whole. A layer is predicted to take the fewest cycles that it took in its format in any
-run so far; after a mix that exceeds the budget, the limit is lowered by as much as its prediction was short. Disputable assumption: unless
-all better mixes were simulated, this ends at a good one, not the best; it never ends at one worse than the best uniform choice.
+mix that the program finds is therefore simulated whole, and the limit for the next one is moved by as much as its prediction was wrong.
+Disputable assumption: unless all better mixes were simulated, this ends at a good one, not the best; never at one worse than the best
+uniform choice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from accelsim.trace.trace import Trace
 from accelsim.trace.trace_name import SIGN
 
 MOST_MIXES = 24  # that are simulated whole, the uniform ones apart
-_GAIN = 1e-9  # of the largest error of a layer: a mix that is better by less is not tried
+_GAIN = 1e-8  # of the largest error of a layer: a mix that is better by less is not tried
 Inputs = Mapping[str, npt.NDArray[Any]]
 
 
@@ -95,7 +95,6 @@ class _Runs:
         self.accelerator, self.candidates, self.encoded, self.technology, self.fit = accelerator, candidates, encoded, technology, fit
         self._shared = Shared()
         self._known: dict[Assignment, tuple[Accelerator, Trace, Result]] = {}
-        self.fewest = np.full(candidates.allowed.shape, np.iinfo(np.int64).max)  # cycles of each layer in each format, in any run
 
     def run(self, assignment: Assignment, name: str) -> tuple[Accelerator, Trace, Result]:
         """The chip, the packed network and its run; CompileError if the chip cannot serve the formats together."""
@@ -103,11 +102,7 @@ class _Runs:
             chip = chip_for(self.accelerator, self.names(assignment), self.fit)
             source = self.candidates.trace.name
             trace = self.encoded.trace(assignment, f"{source}_{MIX}" if name == MIX else f"{source}{SIGN}{name}")
-            result = simulate(chip, trace, shared=self._shared)
-            self._known[assignment] = chip, trace, result
-            cycles = _cycles_of_layers(result, self.candidates.layers)
-            for layer, place in enumerate(assignment):
-                self.fewest[layer, place] = min(self.fewest[layer, place], cycles[self.candidates.layers[layer]])
+            self._known[assignment] = chip, trace, simulate(chip, trace, shared=self._shared)
         return self._known[assignment]
 
     def names(self, used: Sequence[int] | frozenset[int]) -> list[str]:
@@ -214,22 +209,19 @@ class _Search:
                 self.left_out[frozenset(assignment)] = str(error)
                 continue
             tried += 1
-            limit = self.budget.cycles
-            if limit is not None and mix.cycles > limit:
-                limit -= mix.cycles - replace(self.options, cycles=self.runs.fewest).total("cycles", assignment)
+            if self.budget.cycles is not None:
+                limit = self.budget.cycles - (mix.cycles - mix.predicted_cycles)
 
     def _next(self, limit: int | None) -> Assignment | None:
         """A mix to simulate, with less error than the best: the least error within a limit of cycles, or else the fewest cycles."""
-        options = replace(self.options, cycles=self.runs.fewest)
         best = self._best
-        below = None if best is None else best.error - _GAIN * options.largest("errors")
+        below = None if best is None else best.error - _GAIN * self.options.largest("errors")
+        return self._assign("errors", below, limit) or self._assign("cycles", below, None)
+
+    def _assign(self, objective: str, below: float | None, cycles: int | None) -> Assignment | None:
+        limits = Limits(below, cycles, self.budget.stored_bytes)
         sets = self.too_large | self.left_out.keys()
-        for most in dict.fromkeys((limit, self.budget.cycles)):
-            limits = Limits(below, most, self.budget.stored_bytes)
-            found = assign(options, limits, forbidden=self.known, forbidden_sets=sets)
-            if found is not None:
-                return found
-        return assign(options, Limits(below, None, self.budget.stored_bytes), "cycles", forbidden=self.known, forbidden_sets=sets)
+        return assign(self.options, limits, objective, forbidden=self.known, forbidden_sets=sets)
 
     def _mix(self, assignment: Assignment, name: str) -> Mix:
         chip, trace, result = self.runs.run(assignment, name)
