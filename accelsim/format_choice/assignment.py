@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.errors import ConfigError
+from accelsim.format_choice.silenced import silenced
 
 Assignment = tuple[int, ...]  # the place of each layer's format
 _OBJECTIVE = 1e6  # the largest coefficient of an objective: HiGHS stops at an absolute gap of 1e-6
-_ROW = 1e3  # and of a limit: rows of larger numbers than it holds within 1e-6 make it print complaints
+_ROW = 1.0  # and of a limit: HiGHS takes 1e-6 for an integer, and times a larger coefficient that is a violated limit
 _EQUAL = 1e-12  # of the largest sum of errors: sums nearer than this are ties, and the fewest cycles decide
 
 
@@ -112,7 +113,8 @@ class _Program:
         for place in range(self.formats):  # in use if and only if a layer takes it
             taking = {self.column[layer, place]: 1.0 for layer in range(self.layers) if (layer, place) in self.column}
             self._add({**taking, self._used(place): -1}, 0, np.inf)
-            self._add({**taking, self._used(place): -self.layers}, -np.inf, 0)
+            for column in taking if forbidden_sets else ():
+                self._add({column: 1, self._used(place): -1}, -np.inf, 0)
         for assignment in forbidden:
             self._forbid(assignment)
         for used in forbidden_sets:
@@ -168,6 +170,9 @@ def _minimum(
     from scipy.sparse import csr_array
 
     constraints = LinearConstraint(csr_array(np.stack(rows)), np.array(low), np.array(high))
-    found = milp(objective, integrality=np.ones(len(objective)), bounds=Bounds(0, 1), constraints=constraints, options={"mip_rel_gap": 0.0})
+    with silenced():
+        found = milp(
+            objective, integrality=np.ones(len(objective)), bounds=Bounds(0, 1), constraints=constraints, options={"mip_rel_gap": 0.0}
+        )
     values: npt.NDArray[np.float64] | None = found.x
     return values

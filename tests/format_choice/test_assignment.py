@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from itertools import product
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from accelsim.format_choice import assignment as program
 from accelsim.format_choice.assignment import Limits, Options, assign
+from accelsim.format_choice.silenced import silenced
 
 
 def options(errors, cycles, stored_bytes=None, allowed=None) -> Options:
@@ -79,6 +81,16 @@ def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         Exception, match=r"a choice of formats needs SciPy; install accelsim with its extra: pip install 'accelsim\[search\]'"
     ):
         program.check_solver()
+
+
+def test_what_a_library_prints_in_c_does_not_reach_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    library = ctypes.CDLL(None)
+    print("before")
+    with silenced():
+        library.puts(b"a complaint")
+    library.puts(b"after")
+    library.fflush(None)
+    assert capfd.readouterr().out == "before\nafter\n"
 
 
 @st.composite
