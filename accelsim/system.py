@@ -208,7 +208,7 @@ def _run_events(
         steps += 1
         if progress is not None and steps % 4096 == 0:
             progress("simulate", first.run_index, int(programs[0].runs.size))
-    outcomes = tuple(cores[number].outcome(timing.clock_hz) if number in cores else _NO_WORK for number in range(len(programs)))
+    outcomes = tuple(cores[number].outcome(timing.clock_hz) if number in cores else _no_work() for number in range(len(programs)))
     last = max(range(len(outcomes)), key=lambda number: outcomes[number].cycles)
     counters: Counter[str] = Counter()
     for name, channel in shared.channels.items():
@@ -222,12 +222,10 @@ def _run_events(
     return replace(outcomes[last], counters=dict(counters), warnings=warnings, cores=outcomes if len(outcomes) > 1 else (), last_core=last)
 
 
-_NO_WORK = Outcome(
-    0,
-    0,
-    np.zeros((0, len(RUN_RESULTS)), np.int64),
-    dict.fromkeys(("dma_received_bytes", "dma_sent_bytes", "weight_buffer_taken_bytes", "vector_busy_cycles"), 0),
-)
+def _no_work() -> Outcome:
+    """The outcome of a core that has nothing to do."""
+    counters = dict.fromkeys(("dma_received_bytes", "dma_sent_bytes", "weight_buffer_taken_bytes", "vector_busy_cycles"), 0)
+    return Outcome(0, 0, np.zeros((0, len(RUN_RESULTS)), np.int64), counters)
 
 
 def _open_port(env: simpy.Environment, spec: L2Spec, core_clock_hz: int, cores: int, recorder: RunRecorder | None) -> L2Port:

@@ -13,23 +13,19 @@ from fractions import Fraction
 import numpy as np
 
 from accelsim.accelerator import Accelerator
-from accelsim.compiler.allocation import Allocation, Shortage
 from accelsim.compiler.bank_conflicts import BankConflicts
-from accelsim.compiler.caches import Caches, Spill
+from accelsim.compiler.caches import Caches
 from accelsim.compiler.code_lengths import CodeLengths
-from accelsim.compiler.column_tiles import WideLayers, wide_layers
 from accelsim.compiler.cycle_collection import cycles_kept
-from accelsim.compiler.feasibility import check_heads, check_images, check_operations, check_planes
+from accelsim.compiler.feasibility import check_images, check_operations
 from accelsim.compiler.geometry import weight_geometry
-from accelsim.compiler.head_ranking import ranked_head_orders
-from accelsim.compiler.heads import HeadOrder
 from accelsim.compiler.in_l2 import most_live_bytes
 from accelsim.compiler.inference import LayerBuild, Lowering, PlacedNetwork, as_array
 from accelsim.compiler.lowering import lower_inference
 from accelsim.compiler.memory_layout import ALIGNMENT, InferenceMemory, MemoryLayout
 from accelsim.compiler.networks_on_cores import check_cores, idle_cores, on_own_core
 from accelsim.compiler.place_on_cores import place_on_cores
-from accelsim.compiler.plan import Plan
+from accelsim.compiler.place_on_one_core import place_on_one_core
 from accelsim.compiler.program_size import check_runs, check_tasks, check_transfers
 from accelsim.compiler.rom import check_rom
 from accelsim.compiler.routing import with_experts_chosen
@@ -37,23 +33,18 @@ from accelsim.compiler.shared_rom import shared_rom
 from accelsim.compiler.streams import StreamBuilder
 from accelsim.compiler.target import Target, target_of
 from accelsim.compiler.weight_broadcast import cores_transfers
-from accelsim.compiler.weights_read_again import bytes_read_again, weights_read_again
 from accelsim.errors import CompileError, PinnedWeightsTooLarge
 from accelsim.hw.l2 import L2, operand_crossings
 from accelsim.hw.lane_cycles import with_lane_cycles
 from accelsim.hw.load_order import with_load_order
 from accelsim.kernels import compute_state
 from accelsim.program import LayerPlan, Program, Structured, Transfers
-from accelsim.progress import Progress
+from accelsim.progress import Progress, unseen
 from accelsim.provenance import traces_sha256
 from accelsim.quantities import human_bytes
 from accelsim.trace.trace import Trace
 
 MEMORIES = ("dram", "flash", L2)
-
-
-def _unseen(phase: str, done: int, total: int) -> None:
-    """The progress of a compilation that nobody watches."""
 
 
 def _counted(progress: Progress, before: int, total: int) -> Callable[[int], None]:
@@ -94,11 +85,11 @@ def compile_trace(
     known = Caches() if caches is None else caches
     key = (target, traces_sha256(traces), frames, batch, seed)
     with cycles_kept():
-        return known.programs.of(key, lambda: compile_for(target, traces, frames, batch, seed, known, progress or _unseen))
+        return known.programs.of(key, lambda: compile_for(target, traces, frames, batch, seed, known, progress or unseen))
 
 
 def compile_for(
-    target: Target, traces: Sequence[Trace], frames: int, batch: int, seed: int, caches: Caches, progress: Progress = _unseen
+    target: Target, traces: Sequence[Trace], frames: int, batch: int, seed: int, caches: Caches, progress: Progress = unseen
 ) -> Program:
     """The program of `compile_trace`, which reads nothing of the accelerators but their targets."""
     notes = check_rom(target, traces)
@@ -173,65 +164,8 @@ def _check_names(traces: Sequence[Trace]) -> None:
 def _place(target: Target, trace: Trace, number: int, batch: int, caches: Caches, progress: Progress) -> tuple[PlacedNetwork, ...]:
     """Each core's part of a network; `number` counts the networks."""
     if target.splits_layers:
-        return place_on_cores(target, trace, batch, caches)
-    return on_own_core(target, _choose(target, trace, batch, caches, progress), number)
-
-
-def _choose(target: Target, trace: Trace, batch: int, caches: Caches, progress: Progress) -> PlacedNetwork:
-    """A network in the head order with the least cost among those that fit best."""
-    buffer = target.activation_buffer
-    spill: Spill = "always" if buffer.residency == "dram" else "never" if target.placement.activations == "none" else "if needed"
-    check_planes(trace, batch, buffer.capacity)
-    if spill == "if needed":
-        check_heads(trace, buffer.capacity)
-    ranked = ranked_head_orders(target.ranking, trace)
-    wide = wide_layers(target, trace)
-    fitting: list[tuple[tuple[int, int, int], Plan, Allocation]] = []
-    shortages: list[Shortage] = []
-    for rank, order in enumerate(ranked):
-        progress("plan", rank, len(ranked))
-        found = caches.place(trace, batch, order, buffer.capacity, spill, wide)
-        if not isinstance(found, tuple):
-            shortages.append(found)
-            continue
-        candidate, allocation = found
-        if not allocation.spilled and not allocation.barriers:
-            why = f"{order}: least estimated cost of the orders that fit without a spill"
-            return PlacedNetwork(trace, candidate, allocation, why, candidate.layers)
-        spilled = sum(candidate.tensors[item].bytes for item in allocation.spilled)
-        fitting.append(((spilled, len(allocation.barriers), rank), candidate, allocation))
-    if spill == "if needed" and not fitting:
-        return _in_row_tiles(target, trace, batch, ranked, wide, caches, progress)
-    if not fitting:
-        raise min((shortage() for shortage in shortages), key=lambda error: error.short_bytes)
-    (spilled, barriers, _), candidate, allocation = min(fitting, key=lambda item: item[0])
-    why = f"{candidate.head_order}: of {len(ranked)} orders the one with least spills ({human_bytes(spilled)}) and barriers ({barriers})"
-    return PlacedNetwork(trace, candidate, allocation, why, candidate.layers)
-
-
-def _in_row_tiles(
-    target: Target, trace: Trace, batch: int, ranked: Sequence[HeadOrder], wide: WideLayers, caches: Caches, progress: Progress
-) -> PlacedNetwork:
-    """A network in the head order that moves the fewest bytes in row tiles, the weights that they read again included."""
-    again = weights_read_again(target, trace)
-    fitting: list[tuple[tuple[int, int], Plan, Allocation]] = []
-    shortages: list[Shortage] = []
-    how: Spill
-    for how in ("row tiles", "row tiles, reloads"):
-        for rank, order in enumerate(ranked):
-            progress("plan in row tiles", rank, len(ranked))
-            found = caches.place(trace, batch, order, target.activation_buffer.capacity, how, wide, again, target.array.max_m)
-            if isinstance(found, tuple):
-                fitting.append(((found[1].moved_bytes + bytes_read_again(found[0], again), rank), *found))
-            else:
-                shortages.append(found)
-        if fitting:
-            break
-    if not fitting:
-        raise min((shortage() for shortage in shortages), key=lambda error: error.short_bytes)
-    (moved, _), candidate, allocation = min(fitting, key=lambda item: item[0])
-    why = f"{candidate.head_order}: of {len(ranked)} orders in row tiles the one that moves least ({human_bytes(moved)})"
-    return PlacedNetwork(trace, candidate, allocation, why, candidate.layers)
+        return place_on_cores(target, trace, batch, caches, progress)
+    return on_own_core(target, place_on_one_core(target, trace, batch, caches, progress), number)
 
 
 def _check_frames(target: Target, lows: Sequence[Lowering], frames: int) -> None:

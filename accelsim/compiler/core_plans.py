@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from accelsim.compiler.core_shares import Share, Split, operand_region, planes_apart, stays
+from accelsim.compiler.core_splits import Share, Split, operand_region, passes, planes_apart
 from accelsim.compiler.head_regions import head_columns
 from accelsim.compiler.plan import ColumnTile, Op, Plan, Region, RowTile, Tensor, TensorId, region_of
 from accelsim.ops.mac_layers import MatmulLayer
@@ -83,17 +83,7 @@ class CorePlan:
 
 def passing_tensors(plan: Plan, splits: Sequence[Split]) -> frozenset[TensorId]:
     """The tensors of which a core reads what another one writes; and those that come from the host or go to it."""
-    return frozenset(key for key, tensor in plan.tensors.items() if _passes(plan, splits, tensor))
-
-
-def _passes(plan: Plan, splits: Sequence[Split], tensor: Tensor) -> bool:
-    cores = {share.core for index in (*tensor.producers, *tensor.readers) for share in splits[index].shares}
-    if len(cores) == 1:
-        return False
-    if tensor.is_input or tensor.is_output or tensor.cache is not None or len(tensor.producers) != 1:
-        return True
-    (writer,) = tensor.producers
-    return not all(stays(plan, splits[writer], plan.ops[reader], splits[reader], tensor.id) for reader in tensor.readers)
+    return frozenset(key for key, tensor in plan.tensors.items() if passes(plan, splits, tensor))
 
 
 def core_plan(shared: SharedPlan, core: int, reuse: bool) -> CorePlan:

@@ -1,128 +1,107 @@
 """The share of each of several cores in every operation of a plan.
 
-A product of weights is split over its N-stripes or its rows, whichever has the fewer estimated cycles; the heads of an attention, with
-their softmax, are shared out; operations of the vector unit are split over rows. Any other operation runs on one core.
-Disputable assumption: the estimate takes activations as moved before a product computes, and its weights as moved meanwhile.
+A product of weights is split over its N-stripes or its rows; the heads of an attention, with their softmax, are shared out; operations of
+the vector unit are split over rows. Any other operation runs on one core. `core_split: cheapest` ranks these splits, and one core that does
+a layer, or all heads of an attention, alone, by the estimate of `core_split_cost`.
+Disputable assumption: the search starts from three plans (all layers alone, over rows, over stripes) and changes one layer at a time as
+long as the estimate falls, so it may end beside the least one.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from math import lcm
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from accelsim.compiler.plan import Op, Plan, Region, TensorId
-from accelsim.compiler.product_facts import ProductFacts, product_facts, product_key
-from accelsim.compiler.row_tiles import can_be_split, lines_of, planes_of, rows_of
+from accelsim.compiler.core_split_cost import SplitCost
+from accelsim.compiler.core_splits import How, Share, Split, even_parts, operand_region, region_bytes
+from accelsim.compiler.plan import Op, Plan, Region, Tensor, TensorId
+from accelsim.compiler.row_tiles import can_be_split, lines_of, planes_of
 from accelsim.compiler.target import Target
-from accelsim.hw.l2 import L2
 
-How = Literal["stripes", "rows", "heads", "one core"]
-
-
-class Share(NamedTuple):
-    """A core's part of an operation: rows and columns of its result, and the most rows that any core has."""
-
-    core: int
-    result: Region
-    most_rows: int
+_STARTS: tuple[How, ...] = ("one core", "rows", "stripes")  # of equally cheap plans the first is taken
+_MOST_SWEEPS = 16  # over all layers; each lowers the estimate
 
 
-@dataclass(frozen=True)
-class Split:
-    """How an operation is split, and the parts, at most one per core; a single part is the whole operation."""
+class _Unit(NamedTuple):
+    """Operations that are shared alike, the ways to share them, and what each takes.
 
-    how: How
-    shares: tuple[Share, ...]
-    note: str
+    Attributes
+    ----------
+    indices : numbers of the operations
+    options : of each way the splits of the operations; cycles : estimated, of each
+    beside : tensors that they read or write and others do too, or the host; the rest never leaves its core
+    """
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether one core computes all of it."""
-        return len(self.shares) == 1
+    indices: Sequence[int]
+    options: Sequence[Sequence[Split]]
+    cycles: Sequence[Fraction]
+    beside: Sequence[Tensor]
 
+    def share(self, splits: list[Split], option: int) -> None:
+        """Share the operations in one way."""
+        for index, split in zip(self.indices, self.options[option], strict=True):
+            splits[index] = split
 
-def even_parts(total: int, parts: int) -> list[tuple[int, int]]:
-    """(first, count) of at most `parts` consecutive parts of `total`, which differ by one at most, the larger ones first."""
-    count, more = divmod(total, parts)
-    sizes = [count + (part < more) for part in range(min(parts, total))]
-    return [(sum(sizes[:part]), size) for part, size in enumerate(sizes)]
-
-
-def operand_region(plan: Plan, op: Op, key: TensorId, share: Region, split: Split) -> Region:
-    """The region of an operand that a core reads for its share of the result, or for one tile of that."""
-    tensor, result = plan.tensors[key], plan.tensors[op.writes]
-    found = tensor.region
-    if op.head >= 0:
-        return found
-    if split.how == "rows" or share.rows < result.rows or planes_apart(plan, op, key) > 1:
-        first, rows = rows_of(plan, op, key, share.first_row, share.rows)
-        found = found._replace(first_row=first, rows=rows)
-    roles = {role for name, role in op.reads if name == key}
-    if split.how == "stripes" and roles == {"operand"} and tensor.width == result.width:
-        found = found._replace(first_column=share.first_column, columns=share.columns)
-    return found
-
-
-def planes_apart(plan: Plan, op: Op, key: TensorId) -> int:
-    """Planes of an operand of which a region has the same lines; 1 where it is read as one matrix, as those of several images are."""
-    return max(1, planes_of(op, key)) if plan.batch == 1 else 1
-
-
-def region_bytes(plan: Plan, op: Op, key: TensorId, region: Region) -> int:
-    """Bytes of a region of a tensor that an operation reads or writes."""
-    return region.rows * planes_apart(plan, op, key) * region.columns * plan.tensors[key].bits // 8
-
-
-def stays(plan: Plan, written: Split, op: Op, split: Split, key: TensorId) -> bool:
-    """Whether each core has written all that it reads of an operand, by a split over rows."""
-    if written.how != "rows" or split.how != "rows" or planes_apart(plan, op, key) > 1:
-        return False
-    own = {share.core: share.result for share in written.shares}
-    for share in split.shares:
-        read, here = operand_region(plan, op, key, share.result, split), own.get(share.core)
-        if here is None or read.first_row < here.first_row or read.first_row + read.rows > here.first_row + here.rows:
-            return False
-    return True
+    def first(self, how: How) -> int:
+        """The option that shares them in that way, else the first one."""
+        return next((number for number, option in enumerate(self.options) if option[0].how == how), 0)
 
 
 class CoreShares:
-    """The splits of all operations of a plan."""
+    """The splits of all operations of a plan.
 
-    def __init__(self, target: Target, plan: Plan) -> None:
-        self._target, self._plan = target, plan
-        self._ranking = target.ranking
+    Parameters
+    ----------
+    leaving : tensors that pass through the memory however they are shared
+    alone : whether one core may do a layer alone that could be shared, if `control.core_split` is `cheapest`
+    """
+
+    def __init__(self, target: Target, plan: Plan, leaving: Iterable[TensorId] = (), alone: bool = True) -> None:
+        self._target, self._plan, self._alone = target, plan, alone
+        self._cost = SplitCost(target.ranking, plan, leaving)
         self._heads = Counter(name for name, _ in {(op.layer.name, op.head) for op in plan.ops if op.head >= 0})
-        self._facts: dict[tuple[object, ...], ProductFacts] = {}
 
     @cached_property
     def splits(self) -> tuple[Split, ...]:
         """Of each operation; a core that has no product has nothing at all, as the array's time line is a core's clock."""
-        cores = self._target.cores
-        while True:
-            found = self._splits(cores)
-            products = (split for op, split in zip(self._plan.ops, found, strict=True) if op.on_array)
-            used = 1 + max((share.core for split in products for share in split.shares), default=0)
-            if used >= cores:
-                return found
-            cores = used
+        return self._shared(self._target.cores)
 
-    def _splits(self, cores: int) -> tuple[Split, ...]:
-        """The splits over so many cores, in the order of the program: what an operand costs depends on how it was written."""
-        found: list[Split] = []
-        for op in self._plan.ops:
-            if op.head >= 0:
-                split = self._head(op, cores)
-            elif op.on_array:
-                split = self._product(op, cores, found)
-            else:
-                split = self._by_rows(op, cores) or self._one_core(op)
-            found.append(split)
-        return tuple(found)
+    def _shared(self, cores: int) -> tuple[Split, ...]:
+        """The splits over so many cores, or over fewer if not all have a product, in the order of the program."""
+        ways = [self._ways(op, cores) for op in self._plan.ops]
+        found = self._candidates(ways)
+        used = [self._used(splits) for splits in found]
+        whole = [splits for splits, count in zip(found, used, strict=True) if count == cores]
+        if min(used) < cores:
+            whole.append(self._shared(max(count for count in used if count < cores)))
+        return whole[0] if len(whole) == 1 else min(whole, key=lambda splits: self._estimate(self._cost, splits))
+
+    def _used(self, splits: Sequence[Split]) -> int:
+        """Cores up to the last one that has a product; one at least."""
+        products = (split for op, split in zip(self._plan.ops, splits, strict=True) if op.on_array)
+        return 1 + max((share.core for split in products for share in split.shares), default=0)
+
+    @cached_property
+    def estimate(self) -> Fraction:
+        """Estimated cycles of the plan, so shared."""
+        return self._estimate(self._cost, self.splits)
+
+    def estimate_alone(self, leaving: Iterable[TensorId]) -> Fraction:
+        """Estimated cycles of the plan on one core, which moves some tensors to the memory between their uses."""
+        return self._estimate(SplitCost(self._target.ranking, self._plan, leaving), [self._one_core(op) for op in self._plan.ops])
+
+    def _estimate(self, cost: SplitCost, splits: Sequence[Split]) -> Fraction:
+        own = (cost.of_operations([(self._plan.ops[index], splits[index]) for index in unit]) for unit in self._together)
+        return sum(own, Fraction(0)) + sum(cost.of_tensor(tensor, splits) for tensor in self._plan.tensors.values())
+
+    @property
+    def on_one_core(self) -> bool:
+        """Whether the first core does everything."""
+        return all(split.is_whole and split.shares[0].core == 0 for split in self.splits)
 
     def parts(self) -> Mapping[str, str]:
         """Layer -> how the cores share it."""
@@ -131,6 +110,92 @@ class CoreShares:
     def counts(self) -> Mapping[How, int]:
         """How -> layers that are shared in that way."""
         return Counter({op.layer.name: split.how for op, split in zip(self._plan.ops, self.splits, strict=True)}.values())
+
+    def _candidates(self, ways: Sequence[Sequence[Split]]) -> list[tuple[Split, ...]]:
+        """The splits that the chip names; or those that the search starts from, and where it ends."""
+        wanted = self._target.control.core_split
+        if wanted != "cheapest":
+            return [tuple(self._named(op, wanted, found) for op, found in zip(self._plan.ops, ways, strict=True))]
+        units, found = self._units(ways), []
+        for start in _STARTS if self._alone else _STARTS[1:]:
+            chosen = [unit.first(start) for unit in units]
+            found += [self._chosen(units, chosen), self._improved(units, chosen)]
+        return found
+
+    def _named(self, op: Op, wanted: str, found: Sequence[Split]) -> Split:
+        """The split that the chip names, or the only one; where its shares exceed the activation buffer, that of fewer estimated cycles."""
+        named = next((split for split in found if split.how == wanted), found[0])
+        if len(found) == 1 or self._fits(op, named):
+            return named
+        return min(found, key=lambda split: self._cost.of_operations([(op, split)]) + self._cost.of_bytes(sum(self._moved(op, split))))
+
+    def _ways(self, op: Op, cores: int) -> list[Split]:
+        """The ways to share an operation; the last one is a single core, where that is asked for or nothing else is possible."""
+        if cores == 1:
+            return [self._one_core(op)]
+        if op.head >= 0:
+            found = [self._head(op, cores)]
+        else:
+            splits = (self._by_stripes(op, cores) if op.on_array else None, self._by_rows(op, cores))
+            found = [split for split in splits if split is not None]
+            if self._target.ranks_shares:
+                found = [split for split in found if self._fits(op, split)] or found
+        return [*found, self._one_core(op)] if (self._target.ranks_shares and self._alone) or not found else found
+
+    def _chosen(self, units: Sequence[_Unit], chosen: Sequence[int]) -> tuple[Split, ...]:
+        """The splits of all operations, given the option of each unit."""
+        splits = [self._one_core(op) for op in self._plan.ops]
+        for unit, option in zip(units, chosen, strict=True):
+            unit.share(splits, option)
+        return tuple(splits)
+
+    def _improved(self, units: Sequence[_Unit], chosen: list[int]) -> tuple[Split, ...]:
+        """The splits where one unit after the other changed to its option of least estimate, until none changes."""
+        splits = list(self._chosen(units, chosen))
+        for _ in range(_MOST_SWEEPS):
+            before = list(chosen)
+            for number, unit in enumerate(units):
+                costs = [self._unit_cost(unit, option, splits) for option in range(len(unit.options))]
+                ranked = ((cost, option != chosen[number], option) for option, cost in enumerate(costs))  # it changes only if that gains
+                chosen[number] = min(ranked)[-1]
+                unit.share(splits, chosen[number])
+            if chosen == before:
+                break
+        return tuple(splits)
+
+    def _unit_cost(self, unit: _Unit, option: int, splits: list[Split]) -> Fraction:
+        """Estimated cycles of a unit and of the tensors beside it, if it is shared so; `splits` are left shared so."""
+        if len(unit.options) == 1:
+            return Fraction(0)
+        unit.share(splits, option)
+        return unit.cycles[option] + sum(self._cost.of_tensor(tensor, splits) for tensor in unit.beside)
+
+    def _units(self, ways: Sequence[Sequence[Split]]) -> list[_Unit]:
+        """The layers, and the attentions with all their heads, given the ways to share each operation."""
+        ops, found = self._plan.ops, []
+        unit_of = {index: number for number, indices in enumerate(self._together) for index in indices}
+        beside: list[list[Tensor]] = [[] for _ in self._together]
+        for tensor in self._plan.tensors.values():
+            numbers = {unit_of[index] for index in (*tensor.producers, *tensor.readers)}
+            if len(numbers) > 1 or tensor.is_input or tensor.is_output or tensor.cache is not None:
+                for number in numbers:
+                    beside[number].append(tensor)
+        for indices, tensors in zip(self._together, beside, strict=True):
+            options = _options([ways[index] for index in indices])
+            cycles = [
+                self._cost.of_operations([(ops[index], split) for index, split in zip(indices, option, strict=True)]) for option in options
+            ]
+            found.append(_Unit(indices, options, cycles, tensors))
+        return found
+
+    @cached_property
+    def _together(self) -> list[list[int]]:
+        """Numbers of the operations of each layer, or attention."""
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        for op in self._plan.ops:
+            attention = self._plan.attention_of.get(op.layer.name) if op.head >= 0 else None
+            found[op.layer.name if attention is None else attention.scores.name].append(op.index)
+        return list(found.values())
 
     def _one_core(self, op: Op) -> Split:
         return Split("one core", (Share(0, self._whole(op), self._plan.tensors[op.writes].rows),), f"on one core of {self._target.cores}")
@@ -164,7 +229,7 @@ class CoreShares:
         layer, result = op.layer.weighted, self._plan.tensors[op.writes]
         if layer is None or layer.tile_groups > 1 or layer.bounds.G > 1:
             return None
-        split = self._product_facts(op).split
+        split = self._cost.facts(op).split
         stripe = split.stripe_columns * split.file
         unit = stripe if result.cache is None else lcm(stripe, result.cache.head_width)
         units = -(-op.n // unit)
@@ -176,23 +241,6 @@ class CoreShares:
         note = f"stripes over {len(parts)} cores ({stripes})"
         return Split("stripes", tuple(Share(core, region, result.rows) for core, region in enumerate(regions)), note)
 
-    def _product(self, op: Op, cores: int, before: Sequence[Split]) -> Split:
-        """The split that the chip names, where the product has it; else the one with the fewest estimated cycles, then bytes."""
-        wanted = self._target.control.core_split
-        found = [split for split in (self._by_stripes(op, cores), self._by_rows(op, cores)) if split is not None]
-        named = [split for split in found if split.how == wanted]
-        candidates = named or found
-        if not candidates:
-            return self._one_core(op)
-        fitting = [split for split in candidates if self._fits(op, split)]
-        return min(fitting or found, key=lambda split: self._cost(op, split, before))
-
-    def _product_facts(self, op: Op) -> ProductFacts:
-        key = product_key(op)
-        if key not in self._facts:
-            self._facts[key] = product_facts(self._ranking, op)
-        return self._facts[key]
-
     def _moved(self, op: Op, split: Split) -> list[int]:
         """Bytes of activations that each core reads and writes."""
         keys = dict.fromkeys(key for key, _ in op.reads)
@@ -202,43 +250,11 @@ class CoreShares:
             for share in split.shares
         ]
 
-    def _kept(self, op: Op, split: Split, before: Sequence[Split]) -> int:
-        """Of these, bytes that each core has written itself."""
-        kept = 0
-        for key in dict.fromkeys(key for key, _ in op.reads):
-            writers = self._plan.tensors[key].producers
-            if len(writers) == 1 and stays(self._plan, before[writers[0]], op, split, key):
-                regions = (operand_region(self._plan, op, key, share.result, split) for share in split.shares)
-                kept += sum(region_bytes(self._plan, op, key, region) for region in regions)
-        return kept
-
     def _fits(self, op: Op, split: Split) -> bool:
         return max(self._moved(op, split)) <= self._target.activation_buffer.capacity
 
-    def _cost(self, op: Op, split: Split, before: Sequence[Split]) -> tuple[Fraction, int]:
-        """(estimated cycles, bytes moved).
 
-        Cycles are those of the busiest core's array and decoder, of a ROM that all share or of the weights' bytes, and of the
-        activations' bytes.
-        """
-        facts, whole = self._product_facts(op), self._plan.tensors[op.writes]
-        stripe_groups, cols = facts.split.stripe_groups, facts.split.stripe_columns
-        cycles = 0
-        for share in split.shares:
-            stripes = -(-share.result.columns // cols)
-            rows = -(-op.m * share.result.rows // whole.rows)
-            cycles = max(cycles, stripes * facts.split.groups * max(rows * facts.split.kt_count, stripe_groups))
-        times = len(split.shares) if split.how == "rows" else 1  # that weights are decoded, and read unless one read serves all
-        weights = facts.split.image_bytes * (1 if self._ranking.control.weight_broadcast else times)
-        cycles = max(cycles, facts.bounds.get("rom", 0) * times)
-        activations = sum(self._moved(op, split)) - self._kept(op, split, before)
-        placement = self._ranking.placement
-        loading = self._cycles(placement.weights, weights)
-        return max(Fraction(cycles), loading) + self._cycles(placement.activations, activations), weights + activations
-
-    def _cycles(self, memory: str, size: int) -> Fraction:
-        """Least cycles that bytes take through the port of a memory."""
-        if memory == L2 and self._ranking.l2 is not None:
-            return size / self._ranking.l2.bytes_per_cycle
-        rate = self._ranking.memory(memory).bytes_per_cycle
-        return size / rate if rate else Fraction(0)
+def _options(ways: Sequence[Sequence[Split]]) -> list[Sequence[Split]]:
+    """The ways to share operations together: those that all of them have, in the same order; the last one is the last of each."""
+    count = min(map(len, ways))
+    return [[way[number] if number < count - 1 else way[-1] for way in ways] for number in range(count)]

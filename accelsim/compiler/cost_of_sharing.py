@@ -24,8 +24,11 @@ _SHARED = {"dram": "the DRAM", "flash": "the flash", SHARED_LEVEL: "the port of 
 def with_sharing_remarks(
     accelerator: Accelerator, traces: Sequence[Trace], program: Program, *, frames: int, batch: int, seed: int, caches: Caches | None = None
 ) -> Program:
-    """The program, with a warning if the cycles of a memory that its cores need beyond one core exceed those that their units save."""
-    if accelerator.cores == 1 or accelerator.control.core_split == "networks":
+    """The program, with a warning if the cycles of a memory that its cores need beyond one core exceed those that their units save.
+
+    Of shares that were ranked (`core_split: cheapest`) none is made: one core was among them.
+    """
+    if accelerator.cores == 1 or accelerator.control.core_split not in ("stripes", "rows"):
         return program
     try:
         one = compile_trace(accelerator.with_fields(cores=1), *traces, frames=frames, batch=batch, seed=seed, caches=caches)
@@ -39,7 +42,7 @@ def with_sharing_remarks(
     text = (
         f"sharing each layer may cost more time than it saves: {accelerator.cores} cores need {_SHARED[memory]} for {more:,} cycles more "
         f"than one, as they read weights again and pass activations on; their units save {max(0, saved):,} (by bounds); compare with "
-        "cores = 1, control.weight_broadcast = true, or activations in an L2"
+        "control.core_split = cheapest, control.weight_broadcast = true, or activations in an L2"
     )
     return replace(program, warnings=(*program.warnings, text))
 

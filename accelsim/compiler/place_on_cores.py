@@ -7,8 +7,9 @@ fit either, as a core reads or keeps more than its share, they share those for l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from math import ceil
 from typing import NamedTuple
 
 from accelsim.compiler.allocation import ActivationsTooLarge, Allocation, Shortage
@@ -16,16 +17,21 @@ from accelsim.compiler.caches import Caches, Spill
 from accelsim.compiler.column_tiles import least_tiles, wide_layers
 from accelsim.compiler.core_allocation import allocate_core, allocate_core_in_tiles
 from accelsim.compiler.core_plans import SharedPlan, core_plan
-from accelsim.compiler.core_shares import CoreShares, Split
+from accelsim.compiler.core_shares import CoreShares
+from accelsim.compiler.core_splits import Split
 from accelsim.compiler.feasibility import check_heads, check_planes
 from accelsim.compiler.head_ranking import ranked_head_orders
 from accelsim.compiler.heads import HeadOrder
 from accelsim.compiler.inference import PlacedNetwork
+from accelsim.compiler.networks_on_cores import on_own_core
+from accelsim.compiler.place_on_one_core import place_on_one_core
 from accelsim.compiler.plan import Plan
 from accelsim.compiler.planner import plan
 from accelsim.compiler.split_plan import split_plan
 from accelsim.compiler.target import Target
 from accelsim.compiler.weights_read_again import bytes_read_again, weights_read_again
+from accelsim.errors import CompileError
+from accelsim.progress import Progress, unseen
 from accelsim.quantities import human_bytes
 from accelsim.trace.trace import Trace
 
@@ -50,28 +56,53 @@ class _OnCores:
     why: str
 
 
-def place_on_cores(target: Target, trace: Trace, batch: int, caches: Caches) -> tuple[PlacedNetwork, ...]:
-    """Each core's part of a network, in the head order with the least cost among those that fit.
+def place_on_cores(target: Target, trace: Trace, batch: int, caches: Caches, progress: Progress) -> tuple[PlacedNetwork, ...]:
+    """Each core's part of a network, in the head order with the least cost among those that fit; or all of it on the first core.
 
     Raises
     ------
     CompileError
         A core's part of an operation does not fit its activation buffer, nor do its tiles.
     """
-    found = _share_out(target, trace, batch, caches)
+    found, why = _cheapest(target, trace, batch, caches, progress)
+    if isinstance(found, PlacedNetwork):
+        return tuple(replace(part, split=part.split and f"{part.split}{why}") for part in on_own_core(target, found, 0))
     split = ", ".join(
         f"{count} layers on one core" if how == "one core" else f"{count} over {how}" for how, count in found.shares.counts().items()
     )
     return tuple(
-        PlacedNetwork(trace, item.plan, item.allocation, found.why, found.plan.layers, parts=found.shares.parts(), split=split)
+        PlacedNetwork(trace, item.plan, item.allocation, found.why, found.plan.layers, parts=found.shares.parts(), split=f"{split}{why}")
         for item in found.fits
     )
 
 
 def splits_of(target: Target, trace: Trace) -> Mapping[str, Split]:
-    """Layer -> how the cores share it; of an attention, its first head. CompileError as `place_on_cores`."""
-    found = _share_out(target, trace, 1, Caches())
+    """Layer -> how the cores share it; of an attention, its first head; empty where one core has all. CompileError as `place_on_cores`."""
+    found, _ = _cheapest(target, trace, 1, Caches(), unseen)
+    if isinstance(found, PlacedNetwork):
+        return {}
     return {op.layer.name: split for op, split in zip(reversed(found.plan.ops), reversed(found.shares.splits), strict=True)}
+
+
+def _cheapest(target: Target, trace: Trace, batch: int, caches: Caches, progress: Progress) -> tuple[_OnCores | PlacedNetwork, str]:
+    """(the network on all cores, or on one if that has the lower estimate or is all that fits; a remark on the estimates)."""
+    if not target.ranks_shares:
+        return _share_out(target, trace, batch, caches), ""
+    try:
+        alone = place_on_one_core(target, trace, batch, caches, progress)
+    except CompileError:
+        return _share_out(target, trace, batch, caches), " (one core does not hold the network)"
+    try:
+        shared = _share_out(target, trace, batch, caches)
+    except CompileError:
+        return alone, " (shares do not fit their activation buffers)"
+    if shared.shares.on_one_core:
+        return alone, " (no other share has a lower estimate)"
+    spilled = {key._replace(at=-1) for key in (*alone.plan.in_dram, *alone.allocation.spilled)}
+    of_one, of_all = ceil(shared.shares.estimate_alone(spilled)), ceil(shared.shares.estimate)
+    if of_one <= of_all:
+        return alone, f" (estimated {of_one:,} cycles, {of_all:,} if shared)"
+    return shared, f" (estimated {of_all:,} cycles, {of_one:,} on one core)"
 
 
 def _share_out(target: Target, trace: Trace, batch: int, caches: Caches) -> _OnCores:
@@ -81,14 +112,15 @@ def _share_out(target: Target, trace: Trace, batch: int, caches: Caches) -> _OnC
     may_stay = target.activation_buffer.residency == "buffer"
     for order in ranked:
         whole = plan(trace, batch, order)
-        shares = CoreShares(target, whole)
-        leaving = frozenset() if may_stay else frozenset(whole.tensors)
-        shared = SharedPlan(whole, shares.splits, _with_headers_that_fit(target, trace, whole), leaving)
-        found = [_fit(target, shared, core) for core in range(target.cores)]
-        fits = [item for item in found if isinstance(item, _Fit)]
-        if len(fits) == target.cores:
-            return _OnCores(whole, shares, fits, f"{order}: least estimated cost of the orders that fit")
-        shortages += [item for item in found if not isinstance(item, _Fit)]
+        for alone in (True, False)[: 1 + target.ranks_shares]:  # what fits less in one buffer may fit in those of all cores
+            leaving = frozenset() if may_stay else frozenset(whole.tensors)
+            shares = CoreShares(target, whole, leaving, alone)
+            shared = SharedPlan(whole, shares.splits, _with_headers_that_fit(target, trace, whole), leaving)
+            found = [_fit(target, shared, core) for core in range(target.cores)]
+            fits = [item for item in found if isinstance(item, _Fit)]
+            if len(fits) == target.cores:
+                return _OnCores(whole, shares, fits, f"{order}: least estimated cost of the orders that fit")
+            shortages += [item for item in found if not isinstance(item, _Fit)]
     if not may_stay:
         raise _least(shortages)
     return _share_tiles(target, trace, batch, ranked, caches, shortages)
@@ -163,8 +195,8 @@ def _tiled_plans(
         tiles, allocation = found
         bands = {attention.scores.name: attention.bands for attention in tiles.attentions if attention.bands > 1}
         whole = plan(trace, batch, order, bands)
-        shares = CoreShares(target, whole)
         leaving = frozenset(key._replace(at=-1) for key in allocation.spilled) if may_stay else frozenset(whole.tensors)
+        shares = CoreShares(target, whole, leaving | {*tiles.in_dram})
         yield SharedPlan(whole, shares.splits, tiles, leaving), shares
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from accelsim.accelerator import Accelerator, Placement
 from accelsim.compiler.in_flight import in_flight_shortage
 from accelsim.formats.weight_format import built_in_entries
-from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s
+from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s, read_latency_ps
 from accelsim.hw.control import CoreSplit, PrefetchDepth
 from accelsim.hw.core_spec import Dataflow, Depthwise, MaskDecoder
 from accelsim.hw.decode_width import DecodeWidth
@@ -130,6 +130,20 @@ class TargetDma:
 
 
 @dataclass(frozen=True)
+class TargetExchange:
+    """The way from core to core through the memory of activations, of a chip whose shares are ranked.
+
+    Attributes
+    ----------
+    latency_cycles : of a read that nothing else delays
+    places : transfers that a core has in flight at most
+    """
+
+    latency_cycles: int
+    places: int
+
+
+@dataclass(frozen=True)
 class TargetMemory:
     """A memory, or the absence of one.
 
@@ -162,6 +176,7 @@ class Target:
     ----------
     name : for error messages, which no program contains; not compared
     warnings : about the accelerator alone, whatever it runs
+    exchange : between cores whose shares are ranked
     ranked_by : the target by whose costs head orders and mappings are ranked, of a chip that is idealized the chip itself; None: this one
     """
 
@@ -180,12 +195,18 @@ class Target:
     l2: TargetL2 | None
     placement: Placement
     warnings: tuple[str, ...]
+    exchange: TargetExchange
     ranked_by: Target | None = None
 
     @property
     def splits_layers(self) -> bool:
         """Whether several cores share each layer."""
         return self.cores > 1 and self.control.core_split != "networks"
+
+    @property
+    def ranks_shares(self) -> bool:
+        """Whether several cores share layers as an estimate says."""
+        return self.cores > 1 and self.control.core_split == "cheapest"
 
     @property
     def ranking(self) -> Target:
@@ -229,6 +250,7 @@ def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
         l2=_l2(accelerator),
         placement=accelerator.placement,
         warnings=(shortage,) if shortage else (),
+        exchange=_exchange(accelerator),
     )
 
 
@@ -249,6 +271,15 @@ def _control(accelerator: Accelerator) -> TargetControl:
         control.overlap, control.prefetch, control.runs, control.issue_overhead_cycles, launch, control.core_split, control.core_sync,
         control.weight_broadcast,
     )  # fmt: skip
+
+
+def _exchange(accelerator: Accelerator) -> TargetExchange:
+    if accelerator.cores == 1 or accelerator.control.core_split != "cheapest":
+        return TargetExchange(0, 1)  # nobody asks, so chips that differ in it alone have one program
+    memory, latency_ps = accelerator.placement.activations, 0
+    if memory == "dram" and accelerator.dram is not None:
+        latency_ps = read_latency_ps(accelerator.dram) + accelerator.dma.fabric_latency
+    return TargetExchange(cycle_at(latency_ps, accelerator.clock), accelerator.dma.max_transfers)
 
 
 def _l2(accelerator: Accelerator) -> TargetL2 | None:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.accelerator import Accelerator
-from accelsim.compiler.core_shares import Split
+from accelsim.compiler.core_splits import Split
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
 from accelsim.compiler.image import tile_of_weight
 from accelsim.compiler.place_on_cores import splits_of

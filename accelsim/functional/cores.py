@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.compiler.core_shares import Split
+from accelsim.compiler.core_splits import Split
 from accelsim.compiler.image import Packing, layer_image
 from accelsim.compiler.plan import Region
 from accelsim.compiler.unit_image import unit_image

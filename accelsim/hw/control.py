@@ -58,9 +58,10 @@ class ControlSpec(Record):
     issue_overhead_cycles: Cycles = Field(default=0, ge=0, le=10**6, description="time to issue a run")
     core_split: CoreSplit = Field(
         default="cheapest",
-        description="what each of several cores takes of a product: stripes: some of its N-stripes; rows: some of its rows; cheapest: of "
-        "both the one with fewer estimated cycles, product by product, heads of an attention shared out in any case; networks: no layer is "
-        "split, each network of the run has a core of its own, in order, and those that are left take turns with the first ones",
+        description="what each of several cores takes of a product: stripes: some of its N-stripes; rows: some of its rows (heads of an "
+        "attention are shared out with either); cheapest: either of them, or one core alone, layer by layer, as the network's estimated "
+        "cycles are least; networks: no layer is split, each network of the run has a core of its own, in order, and those that are left "
+        "take turns with the first ones",
     )
     core_sync: Literal["awaited", "free"] = Field(
         default="awaited",

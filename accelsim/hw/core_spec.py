@@ -58,7 +58,7 @@ class ArraySpec(Record):
         "neighbouring N-tiles, which a row that is read once meets one after the other; output_stationary: a sum, while decoded weights "
         "and activations pass; input_stationary: an activation, while decoded weights pass (both but for formats with scales per group of "
         "weights, which stay weight stationary); cheapest: of a weight and a sum the "
-        "one with fewer estimated cycles, product by product",
+        "one with fewer estimated cycles, product by product (input_stationary, which needs an image in another order, is not ranked)",
     )
     weight_file: Annotated[int | None, unit("weights")] = Field(
         default=None,

@@ -169,7 +169,7 @@ def test_rows_are_split_where_the_chip_says_so_and_each_core_reads_all_weights()
 
 
 def test_heads_stay_on_their_core_with_their_softmax() -> None:
-    result = simulate(tiny_accelerator(cores=2), tiny_encoder(9, 16, 4, 24, "int8"))
+    result = simulate(tiny_accelerator(cores=2, control={"core_split": "rows"}), tiny_encoder(9, 16, 4, 24, "int8"))
     notes = {layer.op: layer.lowering for layer in result.layers}
     assert notes["softmax"].startswith("heads over 2 cores (2, 2)")
     scores = [layer for core in result.cores for layer in core.layers if layer.op == "softmax"]
@@ -178,13 +178,13 @@ def test_heads_stay_on_their_core_with_their_softmax() -> None:
 
 def test_a_layer_that_cannot_be_split_runs_on_one_core() -> None:
     trace = gemm_chain(1, [8, 4, 32], ["int8", "int8"], ["", ""])
-    result = simulate(tiny_accelerator(cores=2), trace)
+    result = simulate(tiny_accelerator(cores=2, control={"core_split": "stripes"}), trace)
     assert [layer.lowering for layer in result.layers] == ["on one core of 2", "stripes over 2 cores (4, 4)"]
     assert [core.layers[0].macs for core in result.cores] == [32, 0]
 
 
 def test_a_core_without_work_waits_for_the_others() -> None:
-    result = simulate(tiny_accelerator(cores=3), gemm_chain(1, [8, 8], ["int8"], [""]))
+    result = simulate(tiny_accelerator(cores=3, control={"core_split": "stripes"}), gemm_chain(1, [8, 8], ["int8"], [""]))
     assert [core.macs for core in result.cores] == [32, 32, 0]
     assert {name: count for name, count in result.cores[2].cycles.items() if count} == {"dependency": result.total_cycles}
 
@@ -201,7 +201,7 @@ def test_one_core_is_as_if_the_field_were_not_there() -> None:
 @pytest.mark.parametrize("level", [None, {"capacity": "64 KiB", "width_bits": 64}])
 def test_a_saved_result_keeps_its_cores_and_their_sums_are_checked(level: dict[str, Any] | None) -> None:
     placed = {} if level is None else {"l2": level, "placement": {"activations": "l2"}}
-    result = simulate(tiny_accelerator(cores=2, **placed), tiny_encoder(9, 16, 2, 24, "ssvq:16,2"))
+    result = simulate(tiny_accelerator(cores=2, control={"core_split": "rows"}, **placed), tiny_encoder(9, 16, 2, 24, "ssvq:16,2"))
     fields = result.to_dict()
     assert parse_result(json.dumps(fields), "result.json").to_dict() == fields
     fields["cores"][1]["frames"][0]["layers"][2]["macs"] -= 1
@@ -318,7 +318,8 @@ def test_idealizations_know_several_cores() -> None:
 
 
 def test_tables_page_and_rows_show_each_core() -> None:
-    run = accelsim.simulate(tiny_accelerator(cores=2), gemm_chain(8, [8, 64], ["int8"], [""]), progress=False)
+    chip = tiny_accelerator(cores=2, control={"core_split": "stripes"})
+    run = accelsim.simulate(chip, gemm_chain(8, [8, 64], ["int8"], [""]), progress=False)
     assert [(row["core"], row["macs"]) for row in run.cores] == [(0, 2048), (1, 2048)]
     full = run.summary(full=True)
     assert "MAC slots" in full
@@ -329,9 +330,11 @@ def test_tables_page_and_rows_show_each_core() -> None:
 # -- functional results, refusals, faults
 
 
+@pytest.mark.parametrize("split", ["cheapest", "stripes", "rows"])
 @pytest.mark.parametrize("cores", [2, 3])
-def test_functional_results_are_bit_exact(cores: int) -> None:
-    assert check_functional(tiny_accelerator(cores=cores, codebook__codeword_length=4), every_layer().trace("ssvq:k=8,d=4", "conv[234]")).ok
+def test_functional_results_are_bit_exact(cores: int, split: str) -> None:
+    chip = tiny_accelerator(cores=cores, codebook__codeword_length=4, control={"core_split": split})
+    assert check_functional(chip, every_layer().trace("ssvq:k=8,d=4", "conv[234]")).ok
 
 
 @pytest.mark.parametrize(
@@ -364,7 +367,7 @@ def test_an_operation_too_large_for_a_core_names_its_layer() -> None:
 
 
 def test_a_byte_lost_by_one_core_is_found() -> None:
-    chip = tiny_accelerator(cores=2)
+    chip = tiny_accelerator(cores=2, control={"core_split": "stripes"})
     program = compile_trace(chip, gemm_chain(8, [8, 64], ["int8"], [""]))
     outcome = run_program(chip, program)
     second = outcome.cores[1]

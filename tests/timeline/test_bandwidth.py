@@ -35,9 +35,13 @@ CASES: list[tuple[str, str, list[str]]] = [
     ("edge-32x32", "tiny_vit_ssvq", [LEVEL]),
     ("edge-32x32", "tiny_vit_ssvq", ["l2={capacity: 1 MiB, width_bits: 72, burst: 48, clock: 310 MHz}", "placement.activations=l2"]),
     ("edge-32x32", "tiny_vit_ssvq", ["l2={capacity: 1 MiB, width_bits: 64, arbitration: round_robin, bypass: activations}"]),
-    ("edge-32x32", "tiny_vit_ssvq", ["cores=2"]),
+    ("edge-32x32", "tiny_vit_ssvq", ["cores=2", "control.core_split=rows"]),
     ("edge-32x32", "tiny_vit_ssvq", ["cores=3", "control.weight_broadcast=true", "control.core_split=rows", LEVEL]),
-    ("edge-32x32", "tiny_vit_ssvq", ["cores=2", "l2={capacity: 1 MiB, width_bits: 64, clock: 500 MHz}", "placement.weights=l2"]),
+    (
+        "edge-32x32",
+        "tiny_vit_ssvq",
+        ["cores=2", "control.core_split=rows", "l2={capacity: 1 MiB, width_bits: 64, clock: 500 MHz}", "placement.weights=l2"],
+    ),
 ]
 
 

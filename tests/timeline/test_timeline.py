@@ -238,7 +238,7 @@ ON_CORES = [
 @pytest.mark.parametrize("changes", ON_CORES)
 def test_the_timeline_of_several_cores_shows_each_of_them_and_what_they_share(changes: list[str], tmp_path: Path) -> None:
     """Each core's array fills the time of the run with its own result's cycles; the DMAs of all cores move what the memories moved."""
-    chip = load_accelerator("edge-32x32", ["cores=3", *changes])
+    chip = load_accelerator("edge-32x32", ["cores=3", "control.core_split=rows", *changes])
     run = simulate_recorded(chip, load_trace(find_trace("tiny_vit_ssvq")))
     assert run.result.to_dict() == simulate(chip, load_trace(find_trace("tiny_vit_ssvq"))).to_dict()
     drawn = write_timeline(run, make_window(run.result, None, None), tmp_path / "run.json")
@@ -286,7 +286,9 @@ def test_a_core_without_work_is_named_as_such_and_one_that_ends_early_waits_for_
 
 @pytest.mark.parametrize("level", [[], ["l2={capacity: 1 MiB, width_bits: 256}"]])
 def test_what_a_part_of_several_cores_shows_is_what_the_whole_shows_there(level: list[str], tmp_path: Path) -> None:
-    run = simulate_recorded(load_accelerator("edge-32x32", ["cores=2", *level]), load_trace(find_trace("tiny_vit_ssvq")))
+    run = simulate_recorded(
+        load_accelerator("edge-32x32", ["cores=2", "control.core_split=rows", *level]), load_trace(find_trace("tiny_vit_ssvq"))
+    )
     whole, part = draw(run, tmp_path), draw(run, tmp_path, cycles="2000..3000")
     for key, pieces in part.tracks.items():
         assert [(p.name, p.start, p.end) for p in pieces] == [

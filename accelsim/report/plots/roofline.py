@@ -109,6 +109,7 @@ def roofline_of(result: Result) -> Roofline | None:
     peak = sum(sum(layer.pe_cycles for layer in core.layers) / core.cycles["busy"] for core in works)
     if not groups or not peak:
         return None
+    peak *= len(result.of_cores) / len(works)  # cores are equal, also those that idle
     kept = {id(group) for group in sorted(groups, key=lambda item: -item.total_cycles)[:MAX_POINTS]}
     run = RooflinePoint(
         "the run", result.macs, result.total_cycles, result.bus_bytes, result.bounds.get("decode", 0), _cause(result.layers)
