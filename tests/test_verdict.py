@@ -31,6 +31,7 @@ OVERRIDES = {
     "accumulators": ["array.accumulator_banks=2"],
     "shadow weights": ["array.shadow_sets=2"],
     "activation buffer ports": ["activation_buffer.ports=8"],
+    "vector unit": ["vector_unit.lanes=65536", "vector_unit.latency=0"],
     "buffer capacity": ["weight_buffer.capacity=16 GiB", "activation_buffer.capacity=16 GiB"],
     "control": [
         *("control.overlap=prefetch", "control.prefetch={layers: null, bytes: null}"),
