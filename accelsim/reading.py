@@ -145,11 +145,13 @@ def _values(content: Any, known: dict[int, int]) -> int:
     return known[id(content)]
 
 
-def yaml_problem(error: yaml.YAMLError) -> str:
-    """'line 3, column 5: did not find expected key' on one line."""
+def yaml_problem(error: yaml.YAMLError, text: str = "") -> str:
+    """'line 3, column 5: did not find expected key' on one line, with a hint for a tab of the `text`."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or getattr(error, "reason", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-    return where + (problem or "it cannot be read")
+    lines = text.splitlines()
+    tab = mark is not None and mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
+    return where + (problem or "it cannot be read") + (": a tab; YAML is indented with spaces" if tab else "")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {yaml_problem(error)}") from error
+        raise ConfigError(f"{path}: not valid YAML: {yaml_problem(error, text)}") from error
     if not isinstance(content, dict):
         what = "is empty" if content is None else "is a list" if isinstance(content, list) else f"is {shown(content)}"
         raise ConfigError(f"{path}: must be a mapping of fields to values, {what}")

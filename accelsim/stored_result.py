@@ -32,7 +32,7 @@ def load_result(path: Path) -> Result:
     Raises
     ------
     ConfigError
-        There is none: as `parse_result`, or it is the folder of a run over tokens.
+        There is none: as `parse_result`, or it is a folder of something else: of a run over tokens, a sweep, a format comparison.
     """
     file = path / "result.json" if path.is_dir() else path
     if file.name == TOKENS_FILE or (not file.exists() and (file.parent / TOKENS_FILE).is_file()):
@@ -40,6 +40,10 @@ def load_result(path: Path) -> Result:
             f"{path}: holds the figures of a run over tokens, not a result; the result of a step: "
             "accelsim run CHIP NAME@step:tokens=1,context=N -o DIR"
         )
+    if path.is_dir() and not file.exists():
+        found = sorted(item.name for item in path.glob("*.json"))
+        held = f"holds {', '.join(found[:3])}{', ...' if len(found) > 3 else ''} and no {file.name}" if found else f"holds no {file.name}"
+        raise ConfigError(f"{path}: {held}; allowed: a {file.name}, or the folder of accelsim run -o or accelsim compare -o")
     return parse_result(read_text(file, limit=LARGEST_RESULT), str(file))
 
 

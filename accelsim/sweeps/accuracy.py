@@ -13,7 +13,9 @@ import csv
 import io
 import math
 import runpy
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, cast
 
@@ -62,8 +64,9 @@ def with_accuracy(table: Table, accuracy: Accuracy) -> Table:
 
 def _value(accuracy: Accuracy, point: Mapping[str, Any]) -> float:
     try:
-        value = accuracy(point)
-    except Exception as error:  # code of the user's: it may raise anything, which is reported with its point
+        with redirect_stdout(sys.stderr):
+            value = accuracy(point)
+    except (Exception, SystemExit) as error:  # code of the user's: it may raise anything, which is reported with its point
         raise ConfigError(f"accuracy of {dict(point)}: the function raised {type(error).__name__}: {error}") from error
     if value is None:
         return math.nan
@@ -73,12 +76,13 @@ def _value(accuracy: Accuracy, point: Mapping[str, Any]) -> float:
 
 
 def _function(path: Path, name: str) -> Accuracy:
-    """The function `name` of a Python file, which is run."""
+    """The function `name` of a Python file, which is run; what it prints goes to stderr, since stdout is the command's."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     try:
-        names = runpy.run_path(str(path))
-    except Exception as error:  # code of the user's
+        with redirect_stdout(sys.stderr):
+            names = runpy.run_path(str(path))
+    except (Exception, SystemExit) as error:  # code of the user's
         raise ConfigError(f"{path}: cannot be run: {type(error).__name__}: {error}") from error
     found = names.get(name)
     if not callable(found):

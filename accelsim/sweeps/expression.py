@@ -111,6 +111,10 @@ class _Token:
     at: int
 
 
+# Signs of other languages, and the word or sign that stands for them here.
+_WRITTEN_ELSEWHERE = {"&": "and", "|": "or", "!": "not", "=": "=="}
+
+
 def _tokens(text: str) -> Iterator[_Token]:
     at = 0
     end = len(text.rstrip())
@@ -118,7 +122,8 @@ def _tokens(text: str) -> Iterator[_Token]:
         match = _TOKEN.match(text, at)
         if match is None:
             start = at + len(text[at:]) - len(text[at:].lstrip())
-            raise ConfigError(f"constraint {text!r}, position {start + 1}: cannot read {text[start : start + 10]!r}")
+            hint = next((f": write `{word}`" for sign, word in _WRITTEN_ELSEWHERE.items() if text.startswith(sign, start)), "")
+            raise ConfigError(f"constraint {text!r}, position {start + 1}: cannot read {text[start : start + 10]!r}{hint}")
         kind = next(name for name in ("number", "name", "text", "sign") if match[name] is not None)
         found, start = match[kind], match.start(kind)
         at = match.end()

@@ -22,6 +22,7 @@ from accelsim.report.plots.picture_style import ENDINGS
 from accelsim.report.tables.terminal import row, say, show, table
 from accelsim.sweeps.best import best, front, under
 from accelsim.sweeps.columns import ACCURACY
+from accelsim.sweeps.expression import Expression
 from accelsim.sweeps.question import Question
 from accelsim.sweeps.sensitivity import Ratio, sensitivity
 from accelsim.sweeps.table import Table, title, unit_name, with_unit
@@ -33,11 +34,18 @@ SHOWN_LEFT_OUT = 3
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Points that lack a figure and are therefore on no front: where they are in words, and their positions in the sweep."""
+    """Points that lack a figure of the question: where they are in words, their positions in the sweep, and what leaves them out."""
 
     figure: str
     points: str
     positions: tuple[int, ...]
+    left_out_of: str
+
+    @property
+    def sentence(self) -> str:
+        """'6 points have no accuracy, left out of the front: format.k 64.'"""
+        count = f"{len(self.positions):,} point{'s have' if len(self.positions) > 1 else ' has'}"
+        return f"{count} no {title(self.figure)}, left out of {self.left_out_of}: {self.points}."
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,7 @@ class SweepFindings:
     def best_figures(self) -> tuple[str, ...]:
         """The figures of the best points: what ranks them, what its condition reads, and the objectives."""
         where = self.question.best_where
-        read = [name for name in (where.paths if where else ()) if name in self.whole.numeric and name not in self.whole.sweep.axes]
-        return tuple(dict.fromkeys((self.question.ranked_by, *read, *self.question.figures)))
+        return tuple(dict.fromkeys((self.question.ranked_by, *_read(self.whole, [where] if where else []), *self.question.figures)))
 
     @property
     def shown_figures(self) -> tuple[str, ...]:
@@ -116,19 +123,24 @@ class SweepFindings:
         """The best points, the front and the sensitivities as tables; long ones are truncated with a note."""
         if not self.considered:
             say(console, self._no_best())
+            for item in self.left_out:
+                say(console, item.sentence)
             return
         self._render_best(console)
         names = ", ".join(title(name) for name in self.question.figures)
         heading = f"Pareto front of {names}: {len(self.front)} of {self.considered} points"
-        _render_points(console, heading, self.front, self.question.figures)
+        if len(self.front):
+            _render_points(console, heading, self.front, self.question.figures)
+        else:
+            say(console, f"{heading}.")
         if self.merged:
             percent = f"{100 * self.question.tolerance:.3g} %"
             say(console, f"{self.merged} more on the front, within {percent} of one of these in each figure (--tolerance 0 lists them).")
         for item in self.left_out:
-            count = f"{len(item.positions):,} point{'s have' if len(item.positions) > 1 else ' has'}"
-            say(console, f"{count} no {title(item.figure)}, left out of the front: {item.points}.")
+            say(console, item.sentence)
         for figure, ratios in self.ratios.items():
-            _render_ratios(console, figure, ratios)
+            if ratios:
+                _render_ratios(console, figure, ratios)
 
     def _best_by(self) -> str:
         where = self.question.best_where
@@ -169,7 +181,9 @@ def ask(whole: Table, question: Question) -> SweepFindings:
         A figure or a condition that the sweep does not have.
     """
     considered = under(whole, question.conditions)
-    eligible = under(considered, [question.best_where]) if question.best_where else considered
+    where = [question.best_where] if question.best_where else []
+    asked = [question.ranked_by, *_read(whole, where)]
+    eligible = under(considered, where)
     all_on_front = front(considered, question.figures)
     shown = front(considered, question.figures, question.tolerance)
     return SweepFindings(
@@ -179,9 +193,19 @@ def ask(whole: Table, question: Question) -> SweepFindings:
         best=best(eligible, question.ranked_by, question.count),
         front=shown,
         merged=len(all_on_front) - len(shown),
-        left_out=tuple(_left_out(considered, question.figures)),
+        left_out=(
+            *_left_out(whole, _read(whole, question.conditions), "all answers"),
+            *_left_out(considered, [item for item in asked if item not in question.figures], "the best points"),
+            *_left_out(considered, question.figures, "the front"),
+        ),
         ratios={figure: sensitivity(considered, figure) for figure in question.figures},
     )
+
+
+def _read(points: Table, conditions: Iterable[Expression]) -> list[str]:
+    """The figures that some conditions read."""
+    read = dict.fromkeys(name for item in conditions for name in item.paths)
+    return [name for name in read if name in points.numeric and name not in points.sweep.axes]
 
 
 def _different(points: Table, figures: Iterable[str]) -> tuple[str, ...]:
@@ -194,12 +218,12 @@ def _different(points: Table, figures: Iterable[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _left_out(points: Table, figures: Sequence[str]) -> Iterator[LeftOut]:
+def _left_out(points: Table, figures: Sequence[str], left_out_of: str) -> Iterator[LeftOut]:
     """Points that lack a figure, named by the values of an axis that all of them and no others have, else one by one."""
-    for figure in figures:
+    for figure in dict.fromkeys(figures):
         missing = np.isnan(points.numbers(figure))
         if missing.any():
-            yield LeftOut(figure, _in_words(points, missing), tuple(points.positions[missing].tolist()))
+            yield LeftOut(figure, _in_words(points, missing), tuple(points.positions[missing].tolist()), left_out_of)
 
 
 def _in_words(points: Table, chosen: npt.NDArray[np.bool_]) -> str:

@@ -34,6 +34,7 @@ def points_page(findings: SweepFindings) -> dict[str, bytes]:
         *(
             f"{len(item.positions):,} without {drawn_title(item.figure)} are left out of its planes: {item.points}."
             for item in findings.left_out
+            if item.figure in figures
         ),
     ]
     return {PAGE: designs_page(f"Points of {name}", sentences, planes, hover)}

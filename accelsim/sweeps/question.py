@@ -105,7 +105,9 @@ def make_question(
 
 
 def _check_figure(option: str, name: str, sweep: Sweep, known: Sequence[str]) -> None:
-    if name not in known or (name in COLUMNS and name not in NUMERIC and name not in sweep.axes):
+    if name in COLUMNS and name not in NUMERIC and name not in sweep.axes:
+        raise ConfigError(f"{option}: {name!r} is no number; allowed: {', '.join(NUMERIC)}")
+    if name not in known:
         hint = "; give --accuracy FILE.csv or FILE.py:FUNCTION" if name == ACCURACY else suggest(name, known)
         raise ConfigError(f"{option}: there is no figure {name!r}{hint}; allowed: {', '.join(NUMERIC)}")
 

@@ -57,7 +57,7 @@ THEN = "then"  # networks that run with the point's trace, as those of `accelsim
 PSUM_BITS_NEEDED = "psum_bits_needed"  # in constraints: accumulator bits with which no sum of the point's trace can overflow
 RUN_DEFAULTS: Mapping[str, int] = {"frames": 1, "batch": 1, "seed": 0}
 
-_PARAMETER = re.compile(r"[A-Za-z_]\w*=[^,@]*$")  # 'd=8', what is left of an unquoted 'ssvq:k=16,d=8' in a list
+_PARAMETER = re.compile(r"[A-Za-z_]\w*=[^,@]*$")  # 'd=8', what is left of an unquoted 'ssvq:k=16,d=8' in a list or in braces
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 
@@ -153,9 +153,22 @@ def load_sweep(source: str | Mapping[str, Any]) -> Sweep:
     """
     if isinstance(source, str):
         path = find_preset(FOLDER, source, "sweep")
-        where = source_name(path)
-        return _located(where, build(SweepSpec, read_yaml(path), where))
+        where, fields = source_name(path), read_yaml(path)
+        _check_braces(where, fields)
+        return _located(where, build(SweepSpec, fields, where))
     return _located("sweep", build(SweepSpec, source, "sweep"))
+
+
+def _check_braces(where: str, fields: Mapping[str, Any]) -> None:
+    """ConfigError with a hint for values whose commas YAML took for those of the braces around them."""
+    linked = fields.get("linked")
+    for group in (fields.get("base"), fields.get("axes"), *(linked if isinstance(linked, list) else ())):
+        for (name, written), (piece, nothing) in pairwise(group.items() if isinstance(group, dict) else ()):
+            if nothing is None and (not isinstance(piece, str) or _PARAMETER.match(piece)):
+                raise ConfigError(
+                    f"{where}: `{name}`: {piece} is a piece of {written},{piece}: YAML parts what stands in braces at each comma; "
+                    f"put a text in quotes, '{written},{piece}', and several values in brackets"
+                )
 
 
 def _located(where: str, spec: SweepSpec) -> Sweep:

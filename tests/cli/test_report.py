@@ -36,6 +36,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_folder_of_something_else_says_what_it_holds(tmp_path: Path) -> None:
+    """A sweep's was said to have an unreadable result.json."""
+    (tmp_path / "sweep.json").write_text("{}")
+    outcome = call(tmp_path)
+    assert outcome.exit_code == 2
+    assert f"{tmp_path}: holds sweep.json and no result.json; allowed: a result.json, or the folder of accelsim run -o" in outcome.stderr
+
+
 def test_a_run_becomes_a_page(saved: Path, tmp_path: Path) -> None:
     outcome = call(saved / "raw", "-o", tmp_path / "new" / "report.html")
     assert outcome.exit_code == 0, outcome.output
@@ -121,7 +129,7 @@ def test_each_wrong_word_is_one_message_and_leaves_nothing(saved: Path, tmp_path
     out = work / "r.html"
     for words, message in (
         ((tmp_path / "none.json", "-o", out), "none.json: cannot be read"),
-        ((work / "empty", "-o", out), "result.json: cannot be read"),
+        ((work / "empty", "-o", out), "empty: holds no result.json; allowed: a result.json, or the folder of"),
         ((bad / "version.json", "-o", out), "`schema_version`: 99 cannot be read; allowed: 1..2"),
         ((bad / "list.json", "-o", out), "not a result file"),
         ((bad / "short.json", "-o", out), "not a result file"),

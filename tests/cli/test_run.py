@@ -119,6 +119,21 @@ def test_a_summary_names_the_stalls_and_the_bound_of_the_resource_that_limits_an
     assert lines["if free"].endswith("decoder 1.30x, memory 1.10x, L2 port 1.10x, vector unit 1.10x, control 1.10x, others at most 1.05x")
 
 
+def test_a_summary_gives_the_whole_verdict_and_no_shares_of_nothing():
+    """The reason why the array is not named stood in the fifth line and was cut: '..., but ...'."""
+    why = "; ".join(f"clause {number} of a verdict that names two resources and says why not a third" for number in range(5)) + "."
+    cycles = {"busy": 66_000, "vector": 18_000, "dram": 12_000, "accumulator": 2_500, "port": 1_490, "codebook_load": 10}
+    run = replace(on_chip(result((layer("a", cycles),))), verdict=Verdict("memory", 1.13, None, "decoder", why, (Gain("memory", 1.13),)))
+    (cost,) = costs_of([run], load_technology("nangate45"))
+    lines = [line for line, _ in summary_lines(cost, 80, "--full")]
+    assert len(lines) <= 20
+    assert why in " ".join(" ".join(lines).split())
+    assert "codebook_load" not in " ".join(lines)
+    long = replace(run, verdict=replace(run.verdict, sentence=" ".join([why] * 5)))
+    (cost,) = costs_of([long], load_technology("nangate45"))
+    assert len(summary_lines(cost, 80, "--full", [("check", "bit-exact")] * 2)) <= 20
+
+
 def test_warnings_that_find_no_room_are_counted():
     warnings = tuple(f"warning {number} {'word ' * 30}" for number in range(9))
     (cost,) = costs_of([replace(on_chip(int8()), warnings=warnings)], load_technology("nangate45"))

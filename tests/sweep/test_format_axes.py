@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,3 +90,21 @@ def test_a_format_that_yaml_took_apart_has_a_hint():
     assert "'d=8' is a piece of a@ssvq:k=16,d=8" in str(caught.value)
     assert "put the whole in quotes: ['a@ssvq:k=16,d=8']" in str(caught.value)
     assert load_sweep(yaml.safe_load(text.replace("a@ssvq:k=16,d=8", "'a@ssvq:k=16,d=8'"))).size == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("base: {accelerator: edge-32x32, trace: a@ssvq:k=16,d=8}\naxes: {frames: [1]}", "`trace`: d=8 is a piece of a@ssvq:k=16,d=8"),
+        ("base: {accelerator: edge-32x32, trace: a}\naxes: {codebook.ports: 1,2}", "`codebook.ports`: 2 is a piece of 1,2"),
+        ("base: {accelerator: edge-32x32, trace: a}\nlinked: [{format: ssvq:k=4,d=8}]", "`format`: d=8 is a piece of ssvq:k=4,d=8"),
+        ("axes:\n\tframes: [1]", "a tab; YAML is indented with spaces"),
+        ("constraints: [frames > 1 && batch > 1]\nbase: {accelerator: edge-32x32, trace: a}\naxes: {frames: [1]}", "write `and`"),
+    ],
+)
+def test_what_yaml_takes_otherwise_gets_a_hint(written: str, words: str, tmp_path: Path):
+    file = tmp_path / "s.yaml"
+    file.write_text(f"name: s\n{written}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_sweep(str(file))
+    assert words in str(caught.value)

@@ -66,7 +66,7 @@ def test_best_is_a_number_a_figure_or_both(best: str | int, count: int, by: str)
         ("best of all", "allowed: N, FIGURE, or FIGURE where CONDITION"),
         ("0", "0 points; allowed: 1..1000"),
         ("aera_mm2", "did you mean 'area_mm2'"),
-        ("limiting_resource", "--best: there is no figure 'limiting_resource'"),
+        ("limiting_resource", "--best: 'limiting_resource' is no number; allowed: "),
         ("accuracy", "give --accuracy FILE.csv or FILE.py:FUNCTION"),
         ("area_mm2 where accuracy > 1", "no accuracy is known"),
         ("area_mm2 where area_mm2 <", "is missing: it ends there"),
@@ -104,6 +104,19 @@ def test_a_figure_that_no_point_has_is_told(tmp_path: Path):
     assert "12 points have no model error, left out of the front: all of them." in shown(findings)
     findings.write(tmp_path / "found", {})
     assert (tmp_path / "found" / "points.csv").read_text().count("\n") == 13
+
+
+def test_points_whose_figure_a_condition_asks_for_and_nobody_knows_are_named():
+    """They fail it, as if they were known to be too bad; nothing was said of them."""
+    known = {1: 0.5, 2: 0.8}
+    table = with_accuracy(whole(), lambda point: known.get(point["codebook.ports"]))
+    findings = ask(table, make_question(table.sweep, "milliseconds", [], "area_mm2 where accuracy > 0.7", accuracy=True))
+    assert set(findings.best.labels("codebook.ports")) == {"2"}
+    (left_out,) = findings.left_out
+    assert (left_out.figure, left_out.points, left_out.left_out_of) == ("accuracy", "codebook.ports 4", "the best points")
+    assert "4 points have no accuracy, left out of the best points: codebook.ports 4." in shown(findings)
+    under = ask(table, make_question(table.sweep, "milliseconds", ["accuracy > 0.9"], accuracy=True))
+    assert "No point that ran meets the conditions. 4 points have no accuracy, left out of all answers: codebook.ports 4." in shown(under)
 
 
 def test_points_of_the_front_within_the_tolerance_are_one():
@@ -146,6 +159,8 @@ def test_the_accuracy_of_a_function_is_asked_for_each_point(tmp_path: Path):
         ("a.csv", "trace,accuracy\na,1\na,2\n", "line 3: a is given twice"),
         ("a.py:f", "def g(point): return 1\n", "there is no function 'f'"),
         ("a.py:f", "1/0\n", "cannot be run: ZeroDivisionError"),
+        ("a.py:f", "import sys\nsys.exit('bye')\n", "cannot be run: SystemExit: bye"),
+        ("a.py:f", "def f(point): exit()\n", "the function raised SystemExit"),
         ("a.py:f", "def f(point): return 1/0\n", "the function raised ZeroDivisionError"),
         ("a.py:f", "def f(point): return 'good'\n", "'good' is not allowed; allowed: a finite number or None"),
         ("a.py:f", "def f(point): return True\n", "True is not allowed"),
@@ -214,3 +229,12 @@ def test_a_quiet_sweep_prints_the_answer_that_was_asked_for(tmp_path: Path):
     assert len(asked) == 2
     assert asked[1].startswith("codebook.ports = 1: area ")
     assert " mm2, time per inference " in asked[1]
+
+
+def test_what_a_function_of_accuracy_prints_is_not_on_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """It stood before the JSON of the command."""
+    (tmp_path / "a.py").write_text("print('loading')\ndef f(point):\n    print('asked')\n    return 0.5\n")
+    table = with_accuracy(whole(), read_accuracy(f"{tmp_path / 'a.py'}:f", whole().sweep))
+    assert table["accuracy"].tolist() == [0.5] * 12
+    out, err = capsys.readouterr()
+    assert (out, err.split()) == ("", ["loading", *["asked"] * 12])

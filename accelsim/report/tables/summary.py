@@ -20,10 +20,11 @@ from accelsim.result import BOUND_RESOURCES, RESOURCES, Gain, Result
 
 MAX_LINES = 20
 _UNFOLDED = 100_000  # columns: paragraphs of a page are folded by who shows it
-_NAMED = (4, 3, 2, 1)  # stalls, operands, bounds that are named: as many as leave room for all entries; the rest is summed
+# Stalls, operands, bounds that are named (the rest is summed) and lines of the verdict: as many as leave room for all entries.
+_FITS = ((4, 20), (3, 20), (2, 20), (1, 20), (1, 4))
 _NAME = 48  # columns of a chip's or network's name
 _LABEL = 9  # columns of a line's heading
-_MAX_SENTENCE = 4  # lines of one entry
+_MAX_SENTENCE = 4  # lines of any other entry
 _VERDICT = ("limit", "if free")  # entries of the verdict, the warnings about it below them
 _Lines = list[tuple[str, str | None]]
 Checked = Sequence[tuple[str, str]]  # (heading, sentence) of each check beside the run
@@ -51,8 +52,8 @@ def summary_lines(cost: RunCost, columns: int, elsewhere: str, checked: Checked 
     others = [text for text in every if text not in about]
     last = _wrapped("more", elsewhere, columns)
     needed = bool(others) + (len(_wrapped("warning", about[0], columns)) + (len(about) > 1) if about else 0)
-    for named in _NAMED:
-        above, below = _around_warnings(cost, columns, named, checked)
+    for named, sentence in _FITS:
+        above, below = _around_warnings(cost, columns, named, sentence, checked)
         room = MAX_LINES - len(above) - len(below) - len(last)
         if room >= needed:
             break
@@ -63,13 +64,14 @@ def summary_lines(cost: RunCost, columns: int, elsewhere: str, checked: Checked 
     return [*above, *near, *below, *far, *((line, "dim") for line in last)]
 
 
-def _around_warnings(cost: RunCost, columns: int, named: int, checked: Checked) -> tuple[_Lines, _Lines]:
-    """The lines up to the verdict, and those below it."""
+def _around_warnings(cost: RunCost, columns: int, named: int, sentence: int, checked: Checked) -> tuple[_Lines, _Lines]:
+    """The lines up to the verdict, itself in up to `sentence` lines, and those below it."""
     summary = summarize(cost.result)
     above: _Lines = [(f"{tail(summary.accelerator, _NAME)} runs {tail(summary.trace, _NAME)}"[:columns], "bold")]
     below: _Lines = []
     for label, text in (*_entries(cost, cost.result, summary, named), *checked):
-        lines = [(line, "bold" if label == "limit" else None) for line in _wrapped(label, text, columns)]
+        verdict = label == "limit"
+        lines = [(line, "bold" if verdict else None) for line in _wrapped(label, text, columns, sentence if verdict else _MAX_SENTENCE)]
         (below if below or label not in ("time", "networks", "frames", *_VERDICT) else above).extend(lines)
     return above, below
 
@@ -140,21 +142,21 @@ def _with_equals(texts: Sequence[str], named: int) -> int:
 
 
 def _shares(parts: Mapping[str, int], whole: int, named: int, also: Sequence[str] = (), *, rest: bool = True) -> str:
-    """'busy 60.1 %, dram 20.0 %, ..., others 1.2 %' of a whole, the largest first; those of `also` are named whatever they are."""
+    """'busy 60.1 %, dram 20.0 %, ..., others 1.2 %' of a whole, the largest first; those of `also` are named unless they read as 0."""
     found = sorted(((value, name) for name, value in parts.items() if value), key=lambda item: -item[0])
     most = _with_equals([percent(value, whole) for value, _ in found], named)
-    kept = [place < most or name in also for place, (_, name) in enumerate(found)]
+    kept = [place < most or (name in also and percent(value, whole) != percent(0, whole)) for place, (value, name) in enumerate(found)]
     shown = [f"{name} {percent(value, whole)}" for (value, name), here in zip(found, kept, strict=True) if here]
     left = sum(value for (value, _), here in zip(found, kept, strict=True) if not here)
     return ", ".join([*shown, f"others {percent(left, whole)}"] if rest and left else shown) or "none"
 
 
-def _wrapped(label: str, text: str, columns: int) -> list[str]:
+def _wrapped(label: str, text: str, columns: int, most: int = _MAX_SENTENCE) -> list[str]:
     first = f"{label:<{_LABEL}}"
     lines = textwrap.wrap(
         clean(text), columns, initial_indent=first, subsequent_indent=" " * _LABEL, break_long_words=False, break_on_hyphens=False
     )
-    return lines if len(lines) <= _MAX_SENTENCE else [*lines[: _MAX_SENTENCE - 1], f"{' ' * _LABEL}..."]
+    return lines if len(lines) <= most else [*lines[: most - 1], f"{' ' * _LABEL}..."]
 
 
 def _cut(texts: Sequence[str], columns: int, room: int) -> Sequence[str]:
