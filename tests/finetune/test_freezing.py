@@ -86,9 +86,10 @@ def test_a_tied_vote_keeps_the_sign_that_holds() -> None:
 def test_a_frozen_sign_stays_as_it_was_fixed_in_later_decisions() -> None:
     layer = coded([1, 1, 1, 1])
     follow(layer, [[-1, 1, 1, 1], [-1, 1, 1, 1], [1, 1, 1, 1]], every=3, momentum=0.5, first=0.6, last=0.6)
-    follow(layer, [[1, 1, 1, 1]] * 6, every=3, momentum=0.5, first=0.0, last=0.0)
-    assert layer.arrays()["signs"][0, 0] == 1
-    assert layer.quantizer.frozen[0, 0]
+    for _ in range(2):  # after one more decision, and after two
+        follow(layer, [[1, 1, 1, 1]] * 3, every=3, momentum=0.5, first=0.0, last=0.0)
+        assert layer.arrays()["signs"][0, 0] == 1
+        assert layer.quantizer.frozen[0, 0]
 
 
 def test_without_freezing_nothing_is_recorded() -> None:
