@@ -229,8 +229,8 @@ def cost(lines: Sequence[Line]) -> str:
         f"## Cost\n\nThe {len(lines)} runs of the table, tries included, and their float networks cost\n"
         f"{sum(found.values()):.1f} CPU hours ({tasks}),\n"
         "of one thread each; the limit is 6. This is an estimate: one run of each kind of format on each task was timed\n"
-        "([accuracy_cost.csv](data/accuracy_cost.csv), `python -m notebooks.examples accuracy_cost`), and multiplied\n"
-        "by the number of runs.\n"
+        "([accuracy_cost.csv](data/accuracy_cost.csv), `python -m notebooks.examples accuracy_cost`; on the digits the\n"
+        "mean of 5 to 34 runs), on a machine that other work shared, and multiplied by the number of runs.\n"
     )
 
 
