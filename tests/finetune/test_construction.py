@@ -32,6 +32,14 @@ def test_the_candidates_are_the_nearest_codewords_of_the_float_subvector(text: s
         np.testing.assert_allclose(found, sorted(distances)[: len(found)], rtol=1e-5)
 
 
+def test_of_equally_near_codewords_the_encoders_is_the_first_candidate() -> None:
+    layer = prepared("universal_vq:k=9,d=4")
+    arrays = layer.arrays()
+    alike = {**arrays, "codebook": np.repeat(arrays["codebook"][:1], 9, axis=0), "indices": np.full_like(arrays["indices"], 7)}
+    layer.quantizer.start(np.ones((INPUTS, OUTPUTS), np.float32), alike)
+    assert (layer.quantizer.candidates[..., 0] == 7).all()
+
+
 @pytest.mark.parametrize("text", RECIPES)
 def test_in_training_a_subvector_is_the_sum_of_its_candidates_under_a_softmax(text: str) -> None:
     layer = moved(prepared(text))
