@@ -28,6 +28,8 @@ def test_percentile_leaves_out_one_value_in_10000() -> None:
     values = np.concatenate([np.full(49_997, 1.27), [50.0, 60.0, -70.0]])  # 0.9999 of 49,999 steps up from the smallest: the 49,994th
     assert scale_of(values, 8, "percentile") == pytest.approx(0.01)
     assert scale_of(values, 8, "max") == pytest.approx(70 / 127)
+    # 1 to 10,001: 0.9999 of 10,000 steps up from 1 is 10,000
+    assert scale_of(np.arange(1.0, 10_002.0), 8, "percentile") == pytest.approx(10_000 / 127)
 
 
 def test_mse_has_the_least_squared_error_of_the_shares_that_it_tries() -> None:
