@@ -32,8 +32,9 @@ def test_percentile_leaves_out_one_value_in_10000() -> None:
     assert scale_of(np.arange(1.0, 10_002.0), 8, "percentile") == pytest.approx(10_000 / 127)
 
 
-def test_mse_has_the_least_squared_error_of_the_shares_that_it_tries() -> None:
-    values = np.random.default_rng(0).normal(size=100_000)
+@pytest.mark.parametrize("outlier", [0.0, 15.0])  # with an outlier a smaller share is best
+def test_mse_has_the_least_squared_error_of_the_shares_that_it_tries(outlier: float) -> None:
+    values = np.append(np.random.default_rng(0).normal(size=100_000), outlier)
     found = scale_of(values, 8, "mse")
 
     def error(scale: float) -> float:
