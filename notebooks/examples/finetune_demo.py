@@ -21,6 +21,7 @@ import accelsim
 from accelsim import finetune
 from accelsim.compiler.codebook_fit import codebook_overrides
 from notebooks.examples.digits_vit import Digits, accuracy, digits, train
+from notebooks.examples.trace_accuracy import write_sweep
 
 CHIP = "edge-64x64"
 CALIBRATION = 128  # training images on which the scales of activations are measured
@@ -60,14 +61,17 @@ def main(folder: Path) -> None:
     print(f"float32: {100 * accuracy(network, data):.2f} %")
     print(f"{'format':18}{'compressed':>12}{'fine-tuned':>12}{'on chip':>10}{'same class':>12}{'us':>10}{'area, mm2':>12}")
     chip = accelsim.load_accelerator(CHIP)
+    traces = []
     for text in FORMATS:
         before, model, trace = tuned(network, data, text, folder)
+        traces.append(trace.name)
         fitted = accelsim.load_accelerator(CHIP, set=codebook_overrides(chip, trace.record))
         result = accelsim.simulate(fitted, trace)
         on_chip, in_pytorch = chip_classes(fitted, trace, data.test_images), model_classes(model, data.test_images)
         right, same = (on_chip == data.test_digits.numpy()).mean(), (on_chip == in_pytorch).mean()
         accuracies = f"{100 * before:10.2f} %{100 * accuracy(model, data):10.2f} %{100 * right:8.2f} %{100 * same:10.2f} %"
         print(f"{text:18}{accuracies}{1e3 * result.milliseconds:10.2f}{result.cost().area_mm2.nominal:12.2f}")
+    print(f"on other chips: accelsim sweep {write_sweep(folder, traces)} --accuracy notebooks/examples/trace_accuracy.py:accuracy")
 
 
 if __name__ == "__main__":
