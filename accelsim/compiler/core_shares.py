@@ -127,7 +127,7 @@ class CoreShares:
         named = next((split for split in found if split.how == wanted), found[0])
         if len(found) == 1 or self._fits(op, named):
             return named
-        return min(found, key=lambda split: self._cost.of_operations([(op, split)]) + self._cost.of_bytes(sum(self._moved(op, split))))
+        return min(found, key=lambda split: self._cost.of_bounds(op, split, sum(self._moved(op, split))))
 
     def _ways(self, op: Op, cores: int) -> list[Split]:
         """The ways to share an operation; the last one is a single core, where that is asked for or nothing else is possible."""

@@ -79,9 +79,22 @@ class SplitCost:
                 cycles += self._moving(self._of_cores(tensor, new))
         return cycles
 
-    def of_bytes(self, size: int) -> Fraction:
-        """Cycles in which the memory of activations moves so many bytes at its peak."""
-        return self._cycles(self._target.placement.activations, size)
+    def of_bounds(self, op: Op, split: Split, moved: int) -> Fraction:
+        """Cycles of a product of whose shares none fits: its bounds, and those of `moved` bytes of activations.
+
+        Bounds are those of the busiest core's array or decoder, of a shared ROM, or of the weights' bytes.
+        """
+        facts, whole = self.facts(op), self._plan.tensors[op.writes]
+        cycles = 0
+        for share in split.shares:
+            stripes = -(-share.result.columns // facts.split.stripe_columns)
+            rows = -(-op.m * share.result.rows // whole.rows)
+            cycles = max(cycles, stripes * facts.split.groups * max(rows * facts.split.kt_count, facts.split.stripe_groups))
+        times = len(split.shares) if split.how == "rows" else 1
+        weights = facts.split.image_bytes * (1 if self._target.control.weight_broadcast else times)
+        cycles = max(cycles, facts.bounds.get("rom", 0) * times)
+        loading = self._cycles(self._target.placement.weights, weights)
+        return max(Fraction(cycles), loading) + self._cycles(self._target.placement.activations, moved)
 
     def _passes(self, tensor: Tensor, splits: Sequence[Split]) -> bool:
         """Whether a tensor is written or read through the memory; those of the host are on one core, too."""
