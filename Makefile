@@ -88,7 +88,7 @@ docs: $(STAMPS)/dev
 	$(BIN)/python -m tests.python_page
 	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory out/docs accelsim '!accelsim.'
 
-# The pictures of sweeps in docs/images: those of the front page, the tutorial and docs/formats.md; about seven CPU minutes the first time.
+# The pictures of many designs in docs/images: those of the front page, the tutorial and docs/formats.md; about eight CPU minutes the first time.
 pictures: $(STAMPS)/dev
 	$(BIN)/python -m tests.sweep_pictures
 

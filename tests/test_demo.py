@@ -70,8 +70,9 @@ def cell(row: str, column: str, speedup: float, limiter: str) -> Cell:
 def test_where_it_holds_is_read_off_the_cells() -> None:
     cells = [cell("16x16", "1", 3.0, "memory"), cell("16x16", "2", 2.0, "memory"), cell("32x32", "8", 1.0, "array")]
     assert where_it_holds(cells) == (
-        "About 3x (2.5 to 3.5) holds in 1 of 3 cells, where memory limits the baseline: 16x16 with overlap = layer at 1 bytes per cycle. "
-        "About 1x (below 1.1) holds in 1, where array limits the baseline: 32x32 with overlap = layer at 8 bytes per cycle."
+        "About 3x (2.5 to 3.5) holds in 1 of 3 cells, where memory is the baseline's tightest bound: 16x16 with overlap = layer at 1 bytes "
+        "per cycle. About 1x (below 1.1) holds in 1, where array is the baseline's tightest bound: 32x32 with overlap = layer at 8 bytes "
+        "per cycle."
     )
     assert where_it_holds(cells[1:2]) == "About 3x (2.5 to 3.5) holds in 0 of 1 cells. About 1x (below 1.1) holds in 0."
 

@@ -148,15 +148,15 @@ def where_it_holds(cells: Sequence[Cell]) -> str:
 
 
 def _places(cells: Sequence[Cell]) -> str:
-    """', where memory limits the baseline: 32x32 with overlap = prefetch at 0.5, 1; ... bytes per cycle'; '' for no cells."""
+    """', where memory is the baseline's tightest bound: 32x32 with overlap = prefetch at 0.5, 1; ... bytes per cycle'; '' for no cells."""
     if not cells:
         return ""
-    limits = list(dict.fromkeys(cell.baseline_limiter.resource for cell in cells))
+    bounds = list(dict.fromkeys(cell.baseline_limiter.resource for cell in cells))
     rows: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
         rows.setdefault((cell.point.map, cell.point.row), []).append(cell.point.column)
     places = "; ".join(f"{row} with {name.replace(': ', ' = ')} at {', '.join(columns)}" for (name, row), columns in rows.items())
-    return f", where {' or '.join(limits)} limits the baseline: {places} bytes per cycle"
+    return f", where {' or '.join(bounds)} is the baseline's tightest bound: {places} bytes per cycle"
 
 
 def _default_traces() -> tuple[Path, Path]:

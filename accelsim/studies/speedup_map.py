@@ -1,4 +1,4 @@
-"""Where compression pays: the speed-up of one trace over another along the axes that decide it, with the limiter of each cell.
+"""Where compression pays: the speed-up of one trace over another along the axes that decide it, with the tightest bounds of each cell.
 
 Disputable assumption: a map varies one or two fields of a preset and keeps the rest, so an array of another size brings the
 buffers, lanes and ports of its own preset, and bytes per cycle come from a memory that has a latency but neither rows nor banks.

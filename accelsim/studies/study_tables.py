@@ -13,9 +13,9 @@ from accelsim.studies.study_records import LimitCell, Walk
 
 
 def render_presets(console: Console, cells: Sequence[Cell], names: tuple[str, str]) -> None:
-    """All presets with equal weight: time, speed-up, weight traffic and the limiter of each run."""
+    """All presets with equal weight: time, speed-up, weight traffic and the tightest bound of each run."""
     first, second = names
-    headings = ["chip", f">{first}\nms", f">{second}\nms", ">speed-\nup", f">{first}\nweights", f">{second}\nweights", "limited by"]
+    headings = ["chip", f">{first}\nms", f">{second}\nms", ">speed-\nup", f">{first}\nweights", f">{second}\nweights", "tightest bound"]
     out = table(headings, dense=True)
     sizes = bytes_column([size for cell in cells for size in (cell.baseline_weight_bytes, cell.other_weight_bytes)])
     for cell, baseline, other in zip(cells, sizes[::2], sizes[1::2], strict=True):
@@ -30,7 +30,11 @@ def render_presets(console: Console, cells: Sequence[Cell], names: tuple[str, st
             f"{_limiter(cell.baseline_limiter)} → {_limiter(cell.other_limiter)}",
         )
     show(console, f"{second} over {first} on every preset", out)
-    say(console, "Limited by: the resource of the tightest bound, and its least cycles in percent of the cycles taken.")
+    say(
+        console,
+        "Tightest bound: the resource that needs most cycles, in percent of those taken. Another may gain most if it is free: "
+        "accelsim run CHIP NETWORK says it.",
+    )
 
 
 def _limiter(limiter: Limiter) -> str:
@@ -38,7 +42,7 @@ def _limiter(limiter: Limiter) -> str:
 
 
 def render_maps(console: Console, cells: Sequence[Cell], column_title: str) -> None:
-    """Each map of `cells` as a table: speed-up, and below it the limiters of both runs."""
+    """Each map of `cells` as a table: speed-up, and below it the tightest bounds of both runs."""
     for name in dict.fromkeys(cell.point.map for cell in cells):
         block = [cell for cell in cells if cell.point.map == name]
         columns = list(dict.fromkeys(cell.point.column for cell in block))
@@ -48,7 +52,7 @@ def render_maps(console: Console, cells: Sequence[Cell], column_title: str) -> N
             row(out, label, *(times(found[column].speedup) for column in columns), style="bold")
             row(out, "", *(found[column].limits for column in columns))
         show(console, f"{name}; columns: {column_title}", out)
-    say(console, "Below each speed-up: limiter of the baseline → limiter of the compressed run (one name: both).")
+    say(console, "Below each speed-up: tightest bound of the baseline → of the compressed run (one name: both).")
 
 
 def render_limit_cells(console: Console, cells: Sequence[LimitCell], expected: Sequence[tuple[float, float]]) -> None:

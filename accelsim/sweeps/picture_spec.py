@@ -43,7 +43,7 @@ class _Picture(Record):
 
 
 class SpeedupMap(_Picture):
-    """Tiles with the speed-up over a baseline, and the limiters of both runs."""
+    """Tiles with the speed-up over a baseline, and the tightest bounds of both runs."""
 
     kind: Literal["speedup_map"]
     baseline: dict[str, Any] = Field(min_length=1, max_length=1, description="axis: the value of the baseline")

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from accelsim.studies.demo import Scope
+from accelsim.studies.speedup_map import bandwidth_points
 from accelsim.sweeps.spec import load_sweep
-from tests.sweep_pictures import IMAGES, PICTURES, draw
+from tests import sweep_pictures
+from tests.sweep_pictures import IMAGES, MAP, PICTURES, draw, draw_all, draw_map
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = """
@@ -18,6 +21,23 @@ pictures:
   - {kind: lines, name: first, x: codebook.ports, y: milliseconds, lines: trace}
   - {kind: lines, name: second, x: codebook.ports, y: energy_uj, lines: trace}
 """
+
+
+def test_the_map_of_the_front_page_is_the_demonstrations(tmp_path: Path) -> None:
+    assert f"images/{MAP})" in (ROOT / "README.md").read_text(encoding="utf-8")
+    scope = Scope(("mcu-16x16",), {"bandwidth": bandwidth_points((16,), (8.0,), ("prefetch",))}, cells=False)
+    draw_map(scope, tmp_path / "work", tmp_path / MAP)
+    assert (tmp_path / MAP).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_checkout_without_results_can_redraw_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of the stores was not there: 'decode_map.sqlite: cannot be opened'."""
+    drawn: list[Path] = []
+    monkeypatch.setattr(sweep_pictures, "draw_map", lambda _scope, work, _file: drawn.append(work.parent))
+    monkeypatch.setattr(sweep_pictures, "draw", lambda _sweep, _files, store, _folder: drawn.append(store.parent))
+    draw_all(tmp_path / "out", tmp_path)
+    assert set(drawn) == {tmp_path / "out"}
+    assert (tmp_path / "out").is_dir()
 
 
 @pytest.mark.parametrize(("sweep", "files"), PICTURES.items())

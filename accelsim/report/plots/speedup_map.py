@@ -1,4 +1,4 @@
-"""Maps of speed-ups as pictures: one tile per cell, with its speed-up and the limiters of both runs.
+"""Maps of speed-ups as pictures: one tile per cell, with its speed-up and the tightest bounds of both runs.
 
 Darker tiles are faster; the scale is the same in every picture, so that tiles of two pictures can be compared.
 """
@@ -64,7 +64,7 @@ def _tile(ax: Axes, x: int, y: float, cell: Cell) -> None:
 
 def map_picture(name: str, title: str, cells: Sequence[Cell], column_title: str, row_title: str = "") -> Picture:
     """The picture of some maps; below them the meaning of columns and rows, and the small print."""
-    small_print = "in a tile: speed-up; limiter of baseline→compressed run"
+    small_print = "in a tile: speed-up; tightest bound of baseline→compressed run"
     lines = [f"columns: {column_title}", *([f"rows: {row_title}"] if row_title else []), small_print]
     rows = sum(_HEAD_ROWS + len({cell.point.row for cell in cells if cell.point.map == item}) for item in _maps(cells))
     height = _ROW_MM * (rows + _GAP_ROWS * len(_maps(cells))) + _FRAME_MM + _LINE_MM * len(lines)
