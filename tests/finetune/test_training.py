@@ -142,6 +142,20 @@ def test_a_checkpoint_of_another_run_is_refused(other: dict[str, Any], tmp_path:
         train(network(other["recipe"]), settings=settings(**other.get("settings", {})), checkpoint=tmp_path / "run.pt")
 
 
+def test_a_checkpoint_of_another_format_of_the_same_weights_or_of_other_data_is_refused(tmp_path: Path) -> None:
+    """The tensors that learn are the float weights in both formats."""
+    from accelsim.finetune import finetune
+    from tests.finetune.tiny_models import tiny_data
+
+    train(network("uniform:bits=3"), checkpoint=tmp_path / "run.pt", stop_after=2)
+    with pytest.raises(ConfigError, match=r"run\.pt: is a checkpoint of another run"):
+        train(network("uniform:bits=4"), checkpoint=tmp_path / "run.pt")
+    images, classes = tiny_data()
+    for data in ((images + 1, classes), (images, classes.flip(0))):
+        with pytest.raises(ConfigError, match=r"run\.pt: is a checkpoint of another run"):
+            finetune(network("uniform:bits=3"), *data, settings=settings(), check_export=False, checkpoint=tmp_path / "run.pt")
+
+
 def test_a_checkpoint_of_the_same_shapes_with_other_weights_is_refused(tmp_path: Path) -> None:
     train(network("ssvq:k=4,d=4"), checkpoint=tmp_path / "run.pt", stop_after=2)
     other = network("ssvq:k=4,d=4")
