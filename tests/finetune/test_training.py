@@ -186,6 +186,21 @@ def test_a_checkpoint_with_other_content_is_refused(tmp_path: Path) -> None:
         train(network("vq:k=8,d=4"), checkpoint=tmp_path / "run.pt")
 
 
+def test_a_write_that_fails_leaves_the_checkpoint_before_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "run.pt"
+    train(network("vq:k=8,d=4"), checkpoint=file, stop_after=2)
+    before = file.read_bytes()
+
+    def cut_off(state: Any, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch, "save", cut_off)
+    with pytest.raises(OutputError, match="no space left"):
+        train(network("vq:k=8,d=4"), checkpoint=file)
+    assert file.read_bytes() == before
+
+
 def test_a_checkpoint_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         train(network("vq:k=8,d=4"), checkpoint=tmp_path / "absent" / "run.pt", stop_after=1)
