@@ -6,8 +6,6 @@ table of an earlier choice is such a file.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.csv_table import read_table
 from accelsim.errors import ConfigError
 from accelsim.format_choice.candidates import Candidates
 from accelsim.formats.catalog import describe_format, parse_format
-from accelsim.reading import read_text
 from accelsim.registry import suggest
 
 Errors = Mapping[str, Mapping[str, float]]  # layer -> format -> error
@@ -33,13 +31,9 @@ def read_errors(path: Path) -> dict[str, dict[str, float]]:
     ConfigError
         The file cannot be read or lacks a column, a pair is given twice, or an error is no number.
     """
-    rows = csv.DictReader(io.StringIO(read_text(path, encoding="utf-8-sig")))
-    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-    if missing:
-        raise ConfigError(f"{path}: has no column {missing[0]!r}; allowed: a header with {', '.join(COLUMNS)}")
     found: dict[str, dict[str, float]] = {}
-    for line, row in enumerate(rows, start=2):
-        layer, text, value = (row[name] or "" for name in COLUMNS)
+    for line, row in read_table(path, COLUMNS):
+        layer, text, value = (row[name] for name in COLUMNS)
         own = found.setdefault(layer, {})
         if text in own:
             raise ConfigError(f"{path}, line {line}: {text!r} of layer {layer!r} is given twice")

@@ -9,8 +9,6 @@ better, unlike every other figure.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import runpy
 import sys
@@ -21,8 +19,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from accelsim.csv_table import read_table
 from accelsim.errors import ConfigError
-from accelsim.reading import read_text
 from accelsim.registry import suggest
 from accelsim.sweeps.axis import axis_text
 from accelsim.sweeps.columns import ACCURACY
@@ -95,18 +93,19 @@ def _of_rows(path: Path, sweep: Sweep) -> Accuracy:
     """The accuracy that the rows of a CSV file state for values of some axes."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; allowed: a CSV file, or FILE.py:FUNCTION")
-    rows = list(csv.DictReader(io.StringIO(read_text(path, encoding="utf-8-sig", limit=LARGEST_TABLE))))
-    axes = [name for name in (rows[0] if rows else {}) if name != ACCURACY]
+    rows = read_table(path, limit=LARGEST_TABLE)
+    columns = rows[0][1]
+    axes = [name for name in columns if name != ACCURACY]
     for name in axes:
         if name not in sweep.axes:
             raise ConfigError(
                 f"{path}: column {name!r} is not an axis of the sweep{suggest(str(name), sweep.axes)}; "
                 f"allowed: {', '.join(sweep.axes)}, {ACCURACY}"
             )
-    if not axes or ACCURACY not in rows[0]:
-        raise ConfigError(f"{path}: needs a header with an axis and `{ACCURACY}`, and rows below it; axes: {', '.join(sweep.axes)}")
+    if not axes or ACCURACY not in columns:
+        raise ConfigError(f"{path}: needs a header with an axis and `{ACCURACY}`; axes: {', '.join(sweep.axes)}")
     known: dict[tuple[object, ...], float | None] = {}
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         key = tuple(_key(row[name]) for name in axes)
         if key in known:
             raise ConfigError(f"{path}, line {line}: {', '.join(str(row[name]) for name in axes)} is given twice")
@@ -123,8 +122,8 @@ def _key(value: Any) -> object:
         return text
 
 
-def _number(text: str | None, where: str) -> float | None:
-    if text is None or not text.strip():
+def _number(text: str, where: str) -> float | None:
+    if not text:
         return None
     try:
         value = float(text)

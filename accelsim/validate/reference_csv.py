@@ -6,15 +6,13 @@ than it says. Unused columns are ignored.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from accelsim.csv_table import read_table
 from accelsim.errors import ReferenceDataError
-from accelsim.reading import read_text
-from accelsim.registry import suggest
 
 
 @dataclass(frozen=True)
@@ -62,38 +60,10 @@ def read_reference(path: Path, needed: Iterable[str]) -> list[ReferenceRow]:
     ReferenceDataError
         The file cannot be read, has no row, lacks a needed column, names one twice, or a row has too few or too many cells.
     """
-    text = read_text(path, ReferenceDataError, "utf-8-sig")
-    reader = csv.reader(text.splitlines(), strict=True)
-    try:
-        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cell.strip() for cell in cells)]
-    except csv.Error as error:
-        raise ReferenceDataError(f"{path}: line {reader.line_num}: not CSV: {error}") from error
-    if not lines:
-        columns = f" with the columns {', '.join(needed)}" if (needed := tuple(needed)) else ""
-        raise ReferenceDataError(f"{path}: is empty; a header{columns} is needed")
-    (_, header), *body = lines
-    _check_header(path, header, needed)
-    rows = []
-    for line, cells in body:
-        if len(cells) != len(header):
-            raise ReferenceDataError(f"{path}: line {line}: has {len(cells)} cells, the header has {len(header)}")
-        rows.append(ReferenceRow(path, line, dict(zip(header, cells, strict=True))))
-    if not rows:
-        raise ReferenceDataError(f"{path}: has a header but no rows")
-    return rows
+    return [ReferenceRow(path, line, cells) for line, cells in read_table(path, needed, ReferenceDataError)]
 
 
 def check_tolerance(tolerance_pct: float | None) -> None:
     """ReferenceDataError unless the tolerance for all rows, in percent, is None, or finite and at least 0."""
     if tolerance_pct is not None and not 0 <= tolerance_pct < math.inf:
         raise ReferenceDataError(f"tolerance {tolerance_pct} is not allowed; allowed: a finite percentage of at least 0")
-
-
-def _check_header(path: Path, header: list[str], needed: Iterable[str]) -> None:
-    """ReferenceDataError if a needed column is missing or a column is named twice."""
-    for column in needed:
-        if column not in header:
-            raise ReferenceDataError(f"{path}: column {column!r} is missing; the header has: {', '.join(header)}{suggest(column, header)}")
-    for column in header:
-        if column and header.count(column) > 1:
-            raise ReferenceDataError(f"{path}: column {column!r} appears twice")

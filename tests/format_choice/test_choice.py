@@ -239,7 +239,7 @@ def test_a_compressed_trace_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("layer,error\n", "has no column 'format'; allowed: a header with layer, format, error"),
+        ("layer,error\n", "column 'format' is missing; the header has: layer, error"),
         ("layer,format,error\nfc1,vq,x\n", "line 2: `error` is 'x'; allowed: a finite number"),
         ("layer,format,error\nfc1,vq,1\nfc1,vq,1\n", "line 3: 'vq' of layer 'fc1' is given twice"),
     ],

@@ -118,6 +118,7 @@ conv1,16,16,3,3,3,8,1,
 conv2,14,14,3,3,8,8,2,
 """
 _MEASURED = b"network,milliseconds,layer,batch\ntiny_vit_int8,1.0,,1\ntiny_vit_ssvq,0.8,,1\n"
+_ERRORS = b"layer,format,error\nclassifier,uniform:bits=4,0.5\nclassifier,uniform:bits=8,0.1\n"
 _REQUESTS = b"\n".join(b"%d %s 0x%x" % (4 * index, b"W" if index % 3 == 2 else b"R", 64 * index) for index in range(40))
 _OVERRIDES = (
     b"codebook.ports=2", b"weight_buffer.capacity=64 KiB", b"clock=800 MHz", b"dram.device=lpddr4-3200-x16",
@@ -134,6 +135,7 @@ row_hits_first: true
 """
 _ACCURACY = b"trace,codebook.ports,accuracy\ntiny_vit_int8,1,71.5\ntiny_vit_ssvq,1,70.25\ntiny_vit_ssvq,2,\n"
 _SCHEMES = {name: SCHEMES[name][:2] for name in ("gptq act-order", "awq", "aqlm 2x8", "nf4 double")} | {"vptq": settings_of("outliers")}
+_TWO_FORMATS = ("--layers", "classifier", "--format", "uniform:bits=4", "--format", "uniform:bits=8")
 _GIVEN = ("ssvq:k=16,d=8", "vq:k=16,d=8", "int_group:bits=4,group=16,zero=1", "masked_vq:k=16,d=8,keep=2,of=4")
 _FORMATS = (
     b"ssvq:k=16,d=8",
@@ -199,6 +201,8 @@ def readers() -> tuple[Reader, ...]:
         Reader("SCALE-Sim cfg", ("run", "mcu-16x16", "tiny_vit_ssvq", "-q", "--set", "s.cfg"), "s.cfg", (_CFG,), _TEXT, {}),
         Reader("topology", ("import", "t.csv", "-o", "out", "--seed", "1"), "t.csv", (_TOPOLOGY,), _TABLE, {}),
         Reader("measured", ("calibrate", "mcu-16x16", "m.csv", "--fit", "clock=100 MHz..1 GHz"), "m.csv", (_MEASURED,), _TABLE, {}),
+        Reader("errors of a choice", ("choose", "mcu-16x16", "tiny_vit_float", *_TWO_FORMATS, "--errors", "e.csv", "-q"), "e.csv",
+            (_ERRORS,), _TABLE, {}),
         Reader("ONNX", ("import", "m.onnx", "-o", "out"), "m.onnx", _onnx_files(), (mutators.mutate_protobuf,), {}),
         Reader("ONNX, explained", ("import", "m.onnx", "--explain"), "m.onnx", _onnx_files(), (mutators.mutate_protobuf,), {}),
         Reader("GGUF", ("import", "m.gguf", "-o", "out", "--bind", "tokens=8"), "m.gguf", (_gguf(),), (mutators.mutate_bytes,), {}),

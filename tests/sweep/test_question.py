@@ -153,7 +153,9 @@ def test_the_accuracy_of_a_function_is_asked_for_each_point(tmp_path: Path):
     [
         ("a.csv", "ports,accuracy\n1,2\n", "column 'ports' is not an axis of the sweep; allowed: codebook.ports, trace"),
         ("a.csv", "trace\na\n", "needs a header with an axis and `accuracy`"),
-        ("a.csv", "", "needs a header"),
+        ("a.csv", "", "is empty; a header is needed"),
+        ("a.csv", "trace,accuracy\na@ssvq:k=16,d=8,0.5\n", "line 2: has 3 cells, the header has 2"),
+        ("a.csv", "trace,accuracy\n" + "a" * 200_000 + ",1\n", "line 2: not CSV: field larger than field limit"),
         ("a.csv", "trace,accuracy\na,good\n", "line 2: `accuracy` is 'good'"),
         ("a.csv", "trace,accuracy\na,inf\n", "line 2: `accuracy` is 'inf'"),
         ("a.csv", "trace,accuracy\na,1\na,2\n", "line 3: a is given twice"),
