@@ -18,7 +18,7 @@ from accelsim.wording import shown
 
 LARGEST_FILE = 4 << 20  # bytes of text that a person writes; YAML takes two CPU seconds per MiB
 _LARGEST_YAML = 1_000_000  # values in a file, with every alias expanded
-_DEEPEST_YAML = 1000  # lists and mappings in one another; libyaml's composer, which recurses, overflows the C stack at some 30,000
+_DEEPEST_YAML = 100  # lists and mappings in one another; pydantic writes some 250, and libyaml overflows the C stack at some 30,000
 LONGEST_NUMBER = 40  # characters; 2^128 has 39 digits
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _DATE = "tag:yaml.org,2002:timestamp"

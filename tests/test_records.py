@@ -83,6 +83,7 @@ HOSTILE_YAML = {
     "a nest": ("rows: " + "[" * 20_000 + "]" * 20_000, "nested too deeply"),
     "a nest as deep as the C stack": ("rows: " + "[" * 100_000 + "]" * 100_000, "nested too deeply"),
     "a nest of mappings without an end": ("rows: " + "{a: " * 900_000, "nested too deeply"),
+    "a nest that cannot be written": ("rows: " + "[" * 120 + "]" * 120, "nested too deeply"),
     "a nest by dashes": ("- " * 100_000, "nested too deeply"),
     "an object of Python": ("rows: !!python/object:os.system {}", "could not determine a constructor"),
 }
