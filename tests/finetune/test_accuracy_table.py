@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -172,3 +174,33 @@ def test_every_task_loads_data_that_its_network_takes(task: str) -> None:
     logits = network(inputs)
     assert len(logits) == classes.numel()
     assert 0 <= int(data.train[1].min()) <= int(data.train[1].max()) < logits.shape[1]
+
+
+def test_the_reverses_at_1_25_bits_are_decided_at_the_rates_of_three_tries_alone() -> None:
+    """As the page says above its claims, of the committed table; Student's t at 97.5 % and 4 degrees of freedom is 2.776."""
+    with accuracy_table.TABLE.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["task"], row["data"], row["bits"]) == ("digits", "test", "1.25")]
+
+    def gain(rates: tuple[str, str], other: str, other_rates: tuple[str, str], other_format: str = "ssvq:k=4,d=8") -> tuple[float, float]:
+        """Points of the usual SSVQ over another arm, paired by seed, and half of their interval."""
+        arms = (("ssvq:k=4,d=8", "", *rates), (other_format, other, *other_rates))
+        first, second = (
+            {row["seed"]: 100 * float(row["tuned"]) for row in rows if (row["format"], row["variant"], row["rate"], row["latent"]) == arm}
+            for arm in arms
+        )
+        points = np.array([first[seed] - second[seed] for seed in "01234"])
+        return points.mean(), 2.776 * points.std(ddof=1) / 5**0.5
+
+    three, equal = ("0.001", "10.0"), ("0.003", "1.0")
+    for variant, of_three, of_equal in (
+        ("fixed signs", ("0.003", "0.0"), ("0.003", "0.0")),
+        ("no freezing", three, equal),
+        ("average", three, equal),
+    ):
+        mean, half = gain(three, variant, of_three)
+        assert mean < -half, variant
+        mean, half = gain(equal, variant, of_equal)
+        assert abs(mean) <= half, variant
+    mean, half = gain(three, "", ("0.003", "0.0"), "vq:k=32,d=4")
+    assert (round(mean, 2), round(half, 2)) == (-3.00, 1.60)
+    assert "by 3.00 ± 1.60 points" in accuracy_page.CLAIMS_HEAD
