@@ -33,6 +33,7 @@ from accelsim.wording import shown
 if TYPE_CHECKING:
     from accelsim.api.inputs import TechnologyLike
 
+MAX_CYCLES = 2**62  # of a budget
 _ROUNDING = 1e-12  # of a time in ms: that of a run, given back, is that run's cycles
 
 
@@ -163,9 +164,7 @@ def choose_formats(
     machine = accelerator_of(accelerator, set)
     source = float_trace_of(trace)
     budget = Budget(
-        cycles=None
-        if milliseconds is None
-        else math.floor(_positive("milliseconds", milliseconds) * machine.clock / 1e3 * (1 + _ROUNDING)),
+        cycles=None if milliseconds is None else _cycles(_positive("milliseconds", milliseconds), machine),
         area_mm2=None if area_mm2 is None else _positive("area_mm2", area_mm2),
         stored_bytes=None if stored_bytes is None else count_of("stored_bytes", stored_bytes, 1),
     )
@@ -190,6 +189,16 @@ def choose_formats(
                 progress=update,
             )
         )
+
+
+def _cycles(milliseconds: float, machine: Accelerator) -> int:
+    """Whole cycles in a time; ConfigError if it is too long to be counted."""
+    cycles = milliseconds * machine.clock / 1e3 * (1 + _ROUNDING)
+    if cycles > MAX_CYCLES:
+        raise ConfigError(
+            f"milliseconds has value {shown(milliseconds)}; allowed: a time of at most {MAX_CYCLES:,} cycles, or none for any time"
+        )
+    return math.floor(cycles)
 
 
 def _positive(what: str, value: object) -> float:

@@ -90,6 +90,7 @@ class Choice:
     recipe : its formats by layer
     uniform : the uniform choice of each candidate, within the budget or not
     tried : mixes that were simulated whole, the uniform ones apart
+    complete : whether every better mix was simulated, so that none within the budget has a smaller sum of errors
     left_out : sets of formats that do not run on one chip -> why
     """
 
@@ -101,6 +102,7 @@ class Choice:
     recipe: Recipe
     uniform: tuple[Mix, ...]
     tried: tuple[Mix, ...]
+    complete: bool
     left_out: Mapping[str, str]
 
     @property

@@ -33,6 +33,7 @@ from accelsim.trace.trace import Trace
 from accelsim.trace.trace_name import SIGN
 
 MOST_MIXES = 24  # that are simulated whole, the uniform ones apart
+MOST_LAYERS = 400  # in these: a network of fewer than 17 layers with weights has more mixes simulated, for its layers interact more
 _GAIN = 1e-8  # of the largest error of a layer: a mix that is better by less is not tried
 Inputs = Mapping[str, npt.NDArray[Any]]
 
@@ -159,6 +160,7 @@ class _Search:
         self.known: dict[Assignment, Mix] = {}  # simulated whole, the uniform ones first
         self.left_out: dict[frozenset[int], str] = {}  # sets of formats that one chip cannot serve
         self.too_large: frozenset[frozenset[int]] = frozenset()  # sets whose chip exceeds the area
+        self.most_mixes = max(MOST_MIXES, MOST_LAYERS // len(runs.candidates.layers))
 
     def choice(self) -> Choice:
         """The best mix; ConfigError if none keeps to the budget."""
@@ -168,10 +170,10 @@ class _Search:
         uniform = list(self.known.values())
         self.too_large = self._too_large()
         self._check_bytes()
-        self._try_mixes()
+        complete = self._try_mixes()
         best = self._best
         if best is None:
-            self._refuse_cycles()
+            self._refuse_cycles(complete)
         tried = list(self.known.values())[len(uniform) :]
         if self.inputs is not None:
             measured = self._whole_errors([best, *uniform])
@@ -186,6 +188,7 @@ class _Search:
             recipe=candidates.recipe(places),
             uniform=tuple(uniform),
             tried=tuple(tried),
+            complete=complete,
             left_out={" + ".join(self.runs.names(used)): why for used, why in self.left_out.items()},
         )
 
@@ -194,15 +197,14 @@ class _Search:
         """The best mix within the budget so far."""
         return min((item for item in self.known.values() if self.budget.allows(item)), key=lambda item: item.order, default=None)
 
-    def _try_mixes(self) -> None:
-        """Simulate mixes whole, each better than the best one before, until no better one is left or MOST_MIXES are simulated."""
+    def _try_mixes(self) -> bool:
+        """Simulate mixes whole, each better than the best one before, until none is left (True) or `most_mixes` are simulated."""
         limit, tried = self.budget.cycles, 0
-        while tried < MOST_MIXES:
-            assignment = self._next(limit)
-            if assignment is None:
-                return
+        while (assignment := self._next(limit)) is not None:
+            if tried == self.most_mixes:
+                return False
             if self.progress is not None:
-                self.progress("mixes simulated", tried, MOST_MIXES)
+                self.progress("mixes simulated", tried, self.most_mixes)
             try:
                 mix = self.known[assignment] = self._mix(assignment, MIX)
             except CompileError as error:  # no chip serves these formats together
@@ -211,6 +213,7 @@ class _Search:
             tried += 1
             if self.budget.cycles is not None:
                 limit = self.budget.cycles - (mix.cycles - mix.predicted_cycles)
+        return True
 
     def _next(self, limit: int | None) -> Assignment | None:
         """A mix to simulate, with less error than the best: the least error within a limit of cycles, or else the fewest cycles."""
@@ -277,7 +280,7 @@ class _Search:
                 f"the fewest are {fewest:,} B, with {', '.join(self.runs.names(least))}"
             )
 
-    def _refuse_cycles(self) -> NoReturn:
+    def _refuse_cycles(self, complete: bool) -> NoReturn:
         """ConfigError with the fewest cycles of what else keeps to the budget."""
         without = replace(self.budget, cycles=None)
         mixes = [item for item in self.known.values() if without.allows(item)]
@@ -285,8 +288,9 @@ class _Search:
             raise ConfigError(f"no choice of formats runs on {self.runs.accelerator.name!r}: {'; '.join(self.left_out.values())}")
         fastest = min(mixes, key=lambda item: item.cycles)
         assert self.budget.cycles is not None  # the fastest keeps to all else
+        what = "no choice of formats" if complete else "no choice of formats that was simulated"
         raise ConfigError(
-            f"no choice of formats keeps to {self.budget.cycles:,} cycles ({self._ms(self.budget.cycles)} ms)"
+            f"{what} keeps to {self.budget.cycles:,} cycles ({self._ms(self.budget.cycles)} ms)"
             f"{self._beside('area_mm2', 'stored_bytes')}; the fewest of {len(self.known)} that were simulated are {fastest.cycles:,} "
             f"({self._ms(fastest.cycles)} ms), with {', '.join(dict.fromkeys(fastest.formats))}"
         )

@@ -6,7 +6,6 @@ table of an earlier choice is such a file.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from accelsim.formats.catalog import describe_format, parse_format
 from accelsim.registry import suggest
 
 Errors = Mapping[str, Mapping[str, float]]  # layer -> format -> error
+MOST = 1e300  # of an error's magnitude: a sum over layers stays finite
 COLUMNS = ("layer", "format", "error")
 
 
@@ -50,16 +50,22 @@ def given_errors(candidates: Candidates, errors: Errors) -> npt.NDArray[np.float
     Raises
     ------
     ConfigError, FormatError
-        A layer that the network does not have, a text that is no format, an error that is not finite, or one that is needed and not given.
+        A layer that the network does not have, a text that is no format, an error that is not finite or too large to be added, one that is
+        given twice, or one that is needed and not given.
     """
     known: dict[tuple[str, str], float] = {}
     for layer, by_format in errors.items():
         if layer not in candidates.layers:
             raise ConfigError(f"errors are given for {layer!r}, which is no layer with weights{suggest(layer, candidates.layers)}")
         for text, value in by_format.items():
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
-                raise ConfigError(f"the error of layer {layer!r} in {text!r} is {value!r:.80}; allowed: a finite number")
-            known[layer, describe_format(parse_format(text))] = float(value)
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not abs(value) <= MOST:
+                raise ConfigError(
+                    f"the error of layer {layer!r} in {text!r} is {value!r:.80}; allowed: a finite number of at most {MOST:g}"
+                )
+            key = layer, describe_format(parse_format(text))
+            if key in known:
+                raise ConfigError(f"the error of layer {layer!r} in {key[1]!r} is given twice, once as {text!r}; allowed: once")
+            known[key] = float(value)
     found = np.zeros(candidates.allowed.shape)
     for layer, place in np.argwhere(candidates.allowed):
         key = candidates.layers[layer], candidates.formats[place]

@@ -58,6 +58,7 @@ def choice_dict(choice: Choice) -> dict[str, Any]:
             "stored_bytes": choice.budget.stored_bytes,
         },
         "mixes_simulated": len(choice.tried),
+        "complete": choice.complete,
         "left_out": dict(choice.left_out),
         "choices": choice_rows(choice),
         "layers": layer_rows(choice),
@@ -91,7 +92,10 @@ def write_choice(folder: Path, choice: Choice) -> Path:
 def in_brief(choice: Choice) -> str:
     """The mix against the best uniform choice, in a sentence."""
     best, mix = choice.best_uniform, choice.mix
-    found = f"{len(set(mix.formats))} formats, error {mix.error:.4g}, {milliseconds(mix.result.milliseconds)} ms, {_mm2(mix)} mm2"
+    used = len(set(mix.formats))
+    found = (
+        f"{used} {'format' if used == 1 else 'formats'}, error {mix.error:.4g}, {milliseconds(mix.result.milliseconds)} ms, {_mm2(mix)} mm2"
+    )
     if best is None:
         return f"{found}; no uniform choice keeps to the budget"
     if best.formats == mix.formats:
@@ -105,7 +109,7 @@ def render_choice(console: Console, choice: Choice) -> None:
     choices = table(
         ["choice", ">error,\nsum", ">\nwhole", ">cycles,\npredicted", ">\nsimulated", ">ms", ">mm2", ">weights,\nkB", "fits"], dense=True
     )
-    for item in (choice.mix, *choice.uniform):
+    for item in (choice.mix, *(uniform for uniform in choice.uniform if uniform.formats != choice.mix.formats)):
         row(
             choices,
             item.name,
@@ -125,14 +129,22 @@ def render_choice(console: Console, choice: Choice) -> None:
     show(console, "Layers", layers)
     say(
         console,
-        "error, sum: of the layers, each in its format while the others are float; whole: of the outputs with all layers in their formats "
-        "at once. predicted: the sum of what each layer took in the run of its format; simulated: the whole network in the mix, which is "
-        "what the budget holds for. mm2: placed, of the chip with the codebook and the decoder of all formats of the choice. "
-        f"{len(choice.tried)} mixes were simulated whole.",
+        "The first row is the choice. error, sum: of the layers, each in its format while the others are float; whole: of the outputs "
+        "with all layers in their formats at once. predicted: the sum of what each layer took in the run of its format; simulated: the "
+        "whole network in the mix, which is what the budget holds for. mm2: placed, of the chip with the codebook and the decoder of all "
+        "formats of the choice. "
+        f"{_searched(choice)}",
     )
     for formats, why in choice.left_out.items():
         say(console, f"Not on one chip: {formats}: {why}.")
     say(console, f"{in_brief(choice)}.")
+
+
+def _searched(choice: Choice) -> str:
+    """Whether the mix is the best of all."""
+    tried = len(choice.tried)
+    simulated = f"{tried} {'mix was' if tried == 1 else 'mixes were'} simulated whole"
+    return f"{simulated}: no better one is left." if choice.complete else f"{simulated}, the most of a choice: a better one may be left."
 
 
 def _costs(choice: Choice, layer: int, place: int) -> dict[str, Any]:

@@ -82,6 +82,9 @@ def test_the_choice_is_the_best_of_every_mix_that_keeps_to_the_time(share: float
     errors, taken = every_mix()[chosen(found)]
     assert taken == found.result.cycles <= most
     assert errors == pytest.approx(min(item[0] for item in every_mix().values() if item[1] <= most), rel=1e-9)
+    assert found.record.complete
+    assert found.to_dict()["complete"]
+    assert "no better one is left" in found.summary().replace("\n", " ")
     best = found.record.best_uniform
     uniform = {text: every_mix()[(text,) * len(LAYERS)] for text in FORMATS}
     within = {text: value for text, value in uniform.items() if value[1] <= most}
@@ -111,15 +114,23 @@ def test_the_time_that_is_held_is_the_simulated_one_not_the_predicted() -> None:
 
 def test_few_simulations_still_end_no_worse_than_the_best_uniform_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "MOST_MIXES", 1)
-    for cycles in sorted({item[1] for item in every_mix().values()})[::4]:
+    monkeypatch.setattr(search, "MOST_LAYERS", 0)
+    complete = set()
+    taken = sorted({item[1] for item in every_mix().values()})
+    for cycles in (*taken[::4], 10 * taken[-1]):
         uniform = [value[0] for text in FORMATS if (value := every_mix()[(text,) * 3])[1] <= cycles]
-        try:
-            found = choose(errors=known_errors(), milliseconds=ms(cycles))
-        except accelsim.AccelsimError:
-            assert not uniform
+        if not uniform:
+            with pytest.raises(accelsim.AccelsimError, match=r"^no choice of formats that was simulated keeps to"):
+                choose(errors=known_errors(), milliseconds=ms(cycles))
             continue
+        found = choose(errors=known_errors(), milliseconds=ms(cycles))
         assert found.result.cycles <= cycles
         assert every_mix()[chosen(found)][0] <= min(uniform, default=np.inf)
+        best = min(value[0] for value in every_mix().values() if value[1] <= cycles)
+        if found.record.complete:
+            assert every_mix()[chosen(found)][0] == pytest.approx(best, rel=1e-9)
+        complete.add(found.record.complete)
+    assert complete == {True, False}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -206,6 +217,8 @@ def test_the_recipe_is_the_mix_for_compress_and_its_run_is_the_choice(tmp_path: 
         ({"formats": "uniform:bits=4"}, "formats: 'uniform:bits=4' is of type str; allowed: a list of formats' texts such as "),
         ({"formats": ["vq:k=4096,d=4"]}, "layer 'vit.layers.0.attention.v_proj': k=4096 codewords"),
         ({"milliseconds": 0}, "milliseconds has value 0; allowed: a finite number above 0"),
+        ({"milliseconds": 1e300}, "milliseconds has value 1e+300; allowed: a time of at most 4,611,686,018,427,387,904 cycles"),
+        ({"milliseconds": 1e308, "set": {"clock": "2 GHz"}}, "milliseconds has value 1e+308; allowed: a time of at most"),
         ({"area_mm2": "2"}, "area_mm2: '2' is of type str; allowed: a number"),
         ({"stored_bytes": 0}, "stored_bytes has value 0; allowed: 1 or more"),
         ({"layers": "decoder.*"}, "the pattern 'decoder.*' matches no layer with weights"),
@@ -214,6 +227,14 @@ def test_the_recipe_is_the_mix_for_compress_and_its_run_is_the_choice(tmp_path: 
         (
             {"errors": {LAYERS[0]: {"uniform:bits=4": float("nan")}}},
             f"the error of layer {LAYERS[0]!r} in 'uniform:bits=4' is nan; allowed: a finite number",
+        ),
+        (
+            {"errors": {LAYERS[0]: {"uniform:bits=4": -1e301}}},
+            f"the error of layer {LAYERS[0]!r} in 'uniform:bits=4' is -1e+301; allowed: a finite number of at most 1e+300",
+        ),
+        (
+            {"errors": {LAYERS[0]: {"vq:k=64,d=4": 1.0, "vq:d=4,k=64": 2.0}}},
+            f"the error of layer {LAYERS[0]!r} in 'vq:k=64,d=4' is given twice, once as 'vq:d=4,k=64'; allowed: once",
         ),
         ({"errors": 3}, "errors: 3 is of type int; allowed: a mapping of layers to mappings of formats to numbers, or the path"),
     ],
