@@ -18,7 +18,7 @@ import torch
 from accelsim.api.checks import check_flags, count_of, wrong_type
 from accelsim.api.display import watched
 from accelsim.api.paths import path_of
-from accelsim.errors import ConfigError
+from accelsim.errors import ConfigError, OutputError
 from accelsim.finetune.checkpoint import Position, Run, identity_of, load, save, weights_of
 from accelsim.finetune.checks import check_callable, check_samples, first_line
 from accelsim.finetune.exporting import check_exportable
@@ -81,7 +81,8 @@ def finetune(
     loss
         The loss of (model, inputs, targets) of a batch.
     checkpoint
-        A file: written every `checkpoint_every` steps and at the end, and continued from where it exists.
+        A file: written every `checkpoint_every` steps and at the end, and continued from where it exists. After Ctrl-C, or an error of
+        a step, the model has its weights, so that the same call continues; before the first was written, those that it began with.
     stop_after
         Stop once this many steps are done in all; the learning rate is that of the whole run.
     progress
@@ -121,25 +122,42 @@ def finetune(
     with torch.random.fork_rng(), watched(progress) as update:
         torch.manual_seed(settings.seed)
         position = load(path, run) if path is not None and path.exists() else Position(0, math.nan, begun=weights_of(model.state_dict()))
+        kept = None if path is None else _copied(model)
         model.train()
-        while position.step < end:
-            if update is not None:
-                update("training steps", position.step, steps)
-            chosen = _batch(position.step, per_epoch, len(inputs), settings)
-            value = _loss_of(loss, model, inputs[chosen].to(device), targets[chosen].to(device)) + _penalty(layers, settings)
-            reached = float(value.detach())
-            if not math.isfinite(reached):
-                raise ConfigError(f"the loss of step {position.step + 1} is {reached}; allowed: a finite number (lower `learning_rate`?)")
-            optimizer.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call, unused-ignore]
-            optimizer.step()
-            schedule.step()
-            flips = sum(layer.quantizer.after_step(layer.parts, position.step + 1, steps, settings) for layer in layers)
-            position = Position(position.step + 1, reached, (*position.flips, flips), position.begun)
-            if path is not None and (position.step % checkpoint_every == 0 or position.step == end):
-                save(path, run, position)
-        model.eval()
+        try:
+            while position.step < end:
+                if update is not None:
+                    update("training steps", position.step, steps)
+                chosen = _batch(position.step, per_epoch, len(inputs), settings)
+                value = _loss_of(loss, model, inputs[chosen].to(device), targets[chosen].to(device)) + _penalty(layers, settings)
+                reached = float(value.detach())
+                if not math.isfinite(reached):
+                    raise ConfigError(
+                        f"the loss of step {position.step + 1} is {reached}; allowed: a finite number (lower `learning_rate`?)"
+                    )
+                optimizer.zero_grad()
+                value.backward()  # type: ignore[no-untyped-call, unused-ignore]
+                optimizer.step()
+                schedule.step()
+                flips = sum(layer.quantizer.after_step(layer.parts, position.step + 1, steps, settings) for layer in layers)
+                position = Position(position.step + 1, reached, (*position.flips, flips), position.begun)
+                if path is not None and (position.step % checkpoint_every == 0 or position.step == end):
+                    save(path, run, position)
+                    kept = _copied(model)
+        except OutputError:  # what was trained is in the model alone
+            raise
+        except BaseException:  # Ctrl-C too: the same call continues with this model, which has the weights of its checkpoint again
+            if kept is not None:
+                model.load_state_dict(kept)
+            raise
+        finally:
+            model.eval()
     return Training(position.step, steps, position.loss, position.flips)
+
+
+def _copied(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors of a model, apart from it."""
+    return {name: item.detach().clone() for name, item in model.state_dict().items()}
 
 
 def _check_arguments(inputs: object, targets: object, settings: object, loss: object) -> None:

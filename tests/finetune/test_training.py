@@ -103,6 +103,34 @@ def test_a_kill_between_checkpoints_repeats_the_steps_since_the_last(tmp_path: P
         assert torch.equal(resumed.state_dict()[name], tensor), name
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("stop", [3, 9])  # before the first checkpoint, and between two
+def test_the_model_of_a_run_that_ctrl_c_ended_continues_it(recipe: str, stop: int, tmp_path: Path) -> None:
+    """As in a notebook, whose cell is run again on the same model."""
+
+    def interrupt(_: str, done: int, total: int) -> None:
+        if done == stop:
+            raise KeyboardInterrupt
+
+    whole, model, file = network(recipe, dropout=0.3), network(recipe, dropout=0.3), tmp_path / "run.pt"
+    end = train(whole)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, checkpoint=file, checkpoint_every=4, progress=interrupt)
+    assert not model.training
+    assert train(model, checkpoint=file) == end
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_trained_weights(tmp_path: Path) -> None:
+    trained, model = network("vq:k=8,d=4"), network("vq:k=8,d=4")
+    train(trained, stop_after=4)
+    with pytest.raises(OutputError):
+        train(model, checkpoint=tmp_path / "absent" / "run.pt", checkpoint_every=4)
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     first = train(network("vq:k=8,d=4"), checkpoint=tmp_path / "run.pt")
     assert train(network("vq:k=8,d=4"), checkpoint=tmp_path / "run.pt") == first
