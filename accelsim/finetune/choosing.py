@@ -13,9 +13,10 @@ import torch
 from accelsim.api.format_choice import FormatChoice
 from accelsim.api.format_choice import choose_formats as choose_for_trace
 from accelsim.api.models import import_model
-from accelsim.finetune.checks import check_samples
+from accelsim.finetune.checks import check_model, check_samples
 from accelsim.finetune.dry_run import exported
 from accelsim.finetune.plain_weights import with_plain_weights
+from accelsim.finetune.token_rows import rows_of
 
 
 def choose_formats(
@@ -36,7 +37,7 @@ def choose_formats(
     accelerator, formats
         The chip and the candidates, as `accelsim.choose_formats` takes them.
     inputs
-        Samples on which errors of the outputs are measured, [samples, ...]; the first gives the trace its shape.
+        Samples on which errors of the outputs are measured, [samples, ...], as the model takes them; the first gives the trace its shape.
     name
         Of the trace.
     options
@@ -53,7 +54,8 @@ def choose_formats(
     AccelsimError
         As `accelsim.choose_formats`.
     """
+    check_model("model", model)
     check_samples("inputs", inputs)
     samples = inputs.detach().cpu()
-    program = exported(with_plain_weights(model), samples[:1])
-    return choose_for_trace(accelerator, import_model(program, name=name), formats, samples.numpy(), **options)
+    source = import_model(exported(with_plain_weights(model), samples[:1]), name=name)
+    return choose_for_trace(accelerator, source, formats, rows_of(model, source, samples), **options)

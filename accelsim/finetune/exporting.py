@@ -25,6 +25,7 @@ from accelsim.finetune.checks import check_samples
 from accelsim.finetune.dry_run import Columns, columns_of, disturb, exported, imported
 from accelsim.finetune.plain_weights import with_plain_weights
 from accelsim.finetune.prepared import PreparedLayer, prepared_layers
+from accelsim.finetune.token_rows import rows_of
 from accelsim.trace.trace import check_replaceable_trace, with_metrics
 
 _NOTE = "fine-tuned in its formats; weights are those of the model, bit for bit"
@@ -55,7 +56,7 @@ def export(
     metrics
         Measured figures to keep in the manifest, such as {'top1_accuracy': 0.95}.
     calibration
-        Inputs on which the scales of the activations are measured, [samples, ...]; None leaves the trace without.
+        Inputs on which the scales of the activations are measured, [samples, ...], as the model takes them; None leaves the trace without.
     method
         Criterion of a scale: 'max', the largest magnitude; 'percentile', 99.99 % of them; 'mse', the least squared error.
 
@@ -92,7 +93,7 @@ def export(
     manifest = packed.manifest.with_fields(metrics={}, notes=(*packed.manifest.notes, _NOTE))
     tuned = Trace(with_metrics(replace(packed, manifest=manifest), metrics or {}))
     if calibration is not None:
-        tuned = tuned.calibrate(calibration.detach().cpu().numpy(), method)
+        tuned = tuned.calibrate(rows_of(model, tuned, calibration), method)
     if out is not None:
         tuned.save(out)
     return tuned
