@@ -58,8 +58,17 @@ def test_matrices_are_float_and_keep_their_values(tmp_path: Path) -> None:
         ({"hidden_size": "8"}, "field 'hidden_size' has value '8'; allowed: a whole number"),
         ({"num_hidden_layers": 1 << 60}, "blocks is 1152921504606846976; allowed: 1 to 1024"),
         ({"num_key_value_heads": 3}, "2 heads of queries share 3 of keys"),
-        ({"rope_scaling": {"rope_type": "yarn"}}, "allowed: rope_type default, linear or llama3"),
+        ({"rope_scaling": {"rope_type": "yarn"}}, "field 'rope_scaling.rope_type' has value 'yarn'; allowed: default, linear or llama3"),
+        ({"rope_scaling": {"type": "yarn"}}, "field 'rope_scaling.type' has value 'yarn'; allowed: default, linear or llama3"),
+        ({"rope_scaling": {"type": "linear", "factor": -1}}, "field 'rope_scaling.factor' has value -1; allowed: above 0"),
         ({"rope_parameters": 4}, "field 'rope_parameters' has value 4; allowed: an object"),
+        ({"rope_scaling": 4}, "field 'rope_scaling' has value 4; allowed: an object"),
+        ({"rope_parameters": {"rope_theta": -5.0}}, "field 'rope_parameters.rope_theta' has value -5.0; allowed: above 0"),
+        ({"rope_theta": 0}, "field 'rope_theta' has value 0; allowed: above 0"),
+        ({"partial_rotary_factor": 2}, "field 'partial_rotary_factor' has value 2; allowed: above 0, up to 1"),
+        ({"vocab_size": None}, "field 'vocab_size' has value null; allowed: a whole number"),
+        ({"hidden_size": 10**12}, "field 'hidden_size' has value 1000000000000; allowed: heads of up to 16,777,216 values"),
+        ({"head_dim": 10**12}, "field 'head_dim' has value 1000000000000; allowed: heads of up to 16,777,216 values"),
         ({"hidden_act": "relu"}, "field 'hidden_act' has value 'relu'; allowed: silu, swish"),
         (
             {"model_type": "gemma2", "sliding_window": 4, "layer_types": ["full"]},
@@ -78,6 +87,12 @@ def test_matrices_are_float_and_keep_their_values(tmp_path: Path) -> None:
 def test_a_field_without_a_meaning_is_named(change: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ImportModelError, match=message):
         import_model(folder(tmp_path, {**CONFIG, **change}, tensors()))
+
+
+@pytest.mark.parametrize("name", ["hidden_size", "num_hidden_layers", "vocab_size", "max_position_embeddings"])
+def test_a_field_that_is_absent_is_said_to_be_missing(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ImportModelError, match=f"config.json: field '{name}' is missing; allowed: a whole number"):
+        import_model(folder(tmp_path, {key: value for key, value in CONFIG.items() if key != name}, tensors()))
 
 
 @pytest.mark.parametrize(("content", "message"), [("[1]", "holds a list; allowed: an object"), ("{", "is not JSON")])

@@ -139,5 +139,5 @@ def test_a_module_without_settings_is_named(tmp_path: Path) -> None:
     settings, writer = settings_of("residual")
     del settings["config_for_layers"][UP]
     folder(tmp_path, settings, writer)
-    with pytest.raises(ImportModelError, match=f"config_for_layers.{UP}' has value null; allowed: the settings of this module"):
+    with pytest.raises(ImportModelError, match=f"config_for_layers.{UP}' is missing; allowed: the settings of this module"):
         imported(tmp_path)

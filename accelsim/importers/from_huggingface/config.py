@@ -54,8 +54,9 @@ class Config:
         return float(value)
 
     def refuse(self, name: str, allowed: str) -> ImportModelError:
-        """The message on a field's value."""
-        return ImportModelError(f"{self.path}: field {self.within + name!r} has value {shown(self.fields.get(name))}; allowed: {allowed}")
+        """The message on a field's value, or on its absence."""
+        said = f"has value {shown(self.fields[name])}" if name in self.fields else "is missing"
+        return ImportModelError(f"{self.path}: field {self.within + name!r} {said}; allowed: {allowed}")
 
 
 def read_config(path: Path) -> Config:
@@ -95,7 +96,7 @@ def language_model_of(config: Config) -> LanguageModel:
     width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
     head_width = config.whole("head_dim", width // max(heads, 1))
     if head_width > MAX_BOUND:
-        raise config.refuse("head_dim", f"up to {MAX_BOUND:,}")
+        raise config.refuse("hidden_size" if config.fields.get("head_dim") is None else "head_dim", f"heads of up to {MAX_BOUND:,} values")
     family = replace(FAMILIES[_FAMILIES[kind]], pairs="halves")
     activation = config.fields.get("hidden_activation") or config.fields.get("hidden_act") or family.gate
     if activation not in _GATES[family.gate]:
@@ -163,33 +164,39 @@ def _windowed(config: Config, kind: str, blocks: int) -> tuple[bool, ...]:
 
 def _rotaries(config: Config, kind: str, head_width: int) -> tuple[Rotary, Rotary]:
     """The rotary embeddings of blocks that see all tokens, and of those with a sliding window: one for both, but for Gemma 3's."""
-    nested = config.fields.get("rope_parameters") or config.fields.get("rope_scaling") or {}
+    name = "rope_parameters" if config.fields.get("rope_parameters") else "rope_scaling"
+    nested = config.fields.get(name) or {}
     if not isinstance(nested, dict):
-        raise config.refuse("rope_parameters", "an object")
+        raise config.refuse(name, "an object")
     if kind != "gemma3_text":
-        rotary = _rotary(config, {"rope_theta": config.fields.get("rope_theta"), **nested}, head_width)
+        rotary = _rotary(config, Config(config.path, nested, f"{name}."), ("rope_theta", 10_000.0), head_width)
         return rotary, rotary
-    bases = {"full_attention": config.real("rope_theta", 1_000_000.0), "sliding_attention": config.real("rope_local_base_freq", 10_000.0)}
-    by_kind = nested if any(name in nested for name in bases) else {"full_attention": nested}
-    parts = {name: by_kind.get(name) or {} for name in bases}
+    bases = {"full_attention": ("rope_theta", 1_000_000.0), "sliding_attention": ("rope_local_base_freq", 10_000.0)}
+    by_kind = any(item in nested for item in bases)
+    parts = {item: nested.get(item) or {} for item in bases} if by_kind else {"full_attention": nested, "sliding_attention": {}}
     if not all(isinstance(part, dict) for part in parts.values()):
-        raise config.refuse("rope_parameters", f"an object for each of {', '.join(bases)}")
-    whole, local = (_rotary(config, {"rope_theta": base, **parts[name]}, head_width) for name, base in bases.items())
+        raise config.refuse(name, f"an object for each of {', '.join(bases)}")
+    whole, local = (
+        _rotary(config, Config(config.path, parts[item], f"{name}.{item}." if by_kind else f"{name}."), base, head_width)
+        for item, base in bases.items()
+    )
     return whole, local
 
 
-def _rotary(config: Config, nested: Mapping[str, Any], head_width: int) -> Rotary:
-    """Base and scaling: none, linear, or Llama 3's."""
-    rope = Config(config.path, nested)
-    kind = nested.get("rope_type", nested.get("type", "default"))
+def _rotary(config: Config, rope: Config, base_of_config: tuple[str, float], head_width: int) -> Rotary:
+    """Base and scaling (none, linear, or Llama 3's) of an object of the config, whose own field of the base is named with its default."""
+    type_field = "rope_type" if "rope_type" in rope.fields else "type"
+    kind = rope.fields.get(type_field, "default")
     if kind not in ("default", "linear", "llama3"):
-        raise config.refuse("rope_parameters", "rope_type default, linear or llama3")
+        raise rope.refuse(type_field, "default, linear or llama3")
     part = rope.real("partial_rotary_factor", config.real("partial_rotary_factor", 1.0))
-    base, factor = rope.real("rope_theta", 10_000.0), rope.real("factor", 1.0)
+    base, factor = rope.real("rope_theta", config.real(*base_of_config)), rope.real("factor", 1.0)
     if not 0 < part <= 1:
-        raise rope.refuse("partial_rotary_factor", "above 0, up to 1")
-    if base <= 0 or factor <= 0:
-        raise config.refuse("rope_parameters", "rope_theta and factor above 0")
+        raise (config if rope.fields.get("partial_rotary_factor") is None else rope).refuse("partial_rotary_factor", "above 0, up to 1")
+    if base <= 0:
+        raise rope.refuse("rope_theta", "above 0") if rope.fields.get("rope_theta") else config.refuse(base_of_config[0], "above 0")
+    if factor <= 0:
+        raise rope.refuse("factor", "above 0")
     turned = int(head_width * part)
     if kind != "llama3":
         return Rotary(turned, base, factor if kind == "linear" else 1.0)
