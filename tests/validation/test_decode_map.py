@@ -79,3 +79,20 @@ def test_the_ceilings_on_paper_are_the_bytes() -> None:
         on_paper(False, False, 8, 256, tokens) / on_paper(True, head, 8, 256, tokens) for head in (False, True) for tokens in (128, 32_768)
     ]
     assert [round(ratio, 1) for ratio in ratios] == [2.8, 1.8, 5.2, 2.3]
+
+
+@pytest.mark.parametrize(
+    ("width", "gain"),
+    [
+        (4, 0.5),  # weights per cycle at 8 bytes per cycle: half a weight per byte
+        (20, 2.5),
+        (24, 3.0),  # three per byte
+        (32, 4.0),
+        (43, 5.2),  # 16/3 per byte are the weights that a byte holds
+        (256, 5.2),
+    ],
+)
+def test_three_times_the_speed_takes_three_weights_per_byte(width: int, gain: float) -> None:
+    """With the head in the format and 128 tokens, as the front page says: a decoder slower than memory sets the gain, to where bytes do."""
+    ratio = on_paper(False, False, 8, 256, 128) / on_paper(True, True, 8, width, 128)
+    assert round(ratio, 1) == gain
