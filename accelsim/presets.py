@@ -153,9 +153,9 @@ def find_preset(kind: str, name: str, what: str) -> Path:
 
 
 def find_trace(name: str) -> Path:
-    """Directory of a trace by path or by name; ConfigError naming the known ones."""
+    """Directory of a trace by path or by name, or a file of the name, which whoever opens it refuses; ConfigError naming the known ones."""
     path = Path(name)
-    if (name and path.is_dir()) or "/" in name:
+    if (name and path.is_dir()) or "/" in name or (path.is_file() and name not in preset_names(TRACES)):
         return path
     return _named(TRACES, name, "trace", "the path of a trace's directory")
 

@@ -30,6 +30,7 @@ MANIFEST_FILE = "trace.json"
 PAYLOAD_FILE = "tensors.safetensors"
 _TENSORS = ".safetensors"
 _SHOWN_NAMES = 6
+_ALLOWED = f"allowed: a trace directory with {MANIFEST_FILE} (`accelsim import MODEL -o DIR` makes one of a model)"
 
 
 @dataclass(frozen=True)
@@ -207,15 +208,26 @@ def load_trace(directory: Path | str) -> Trace:
     Raises
     ------
     TraceError
-        No such directory or manifest, a wrong field, an inconsistent graph, or a payload that is missing, truncated,
-        outside the directory, or without a stream that the manifest names; tensors that the manifest does not name.
+        No such directory or manifest, as for a model that is not imported yet; a wrong field, an inconsistent graph, or a payload that is
+        missing, truncated, outside the directory, or without a stream that the manifest names; tensors that the manifest does not name.
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise TraceError(f"{directory}: is not a directory; allowed: a trace directory with {MANIFEST_FILE}")
+        problem = "is a file" if directory.is_file() else "is not a directory"
+        raise TraceError(f"{directory}: {problem}; {_ALLOWED}")
+    if _is_missing(directory / MANIFEST_FILE):
+        raise TraceError(f"{directory}: holds no {MANIFEST_FILE}; {_ALLOWED}")
     manifest = read_manifest(directory / MANIFEST_FILE)
     payload = _open_payload(directory, manifest, manifest.payload) if manifest.payload is not None else None
     return Trace(manifest, payload, directory, _unread_files(directory, manifest))
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether there is certainly no such file: where that cannot be told, reading it says why."""
+    try:
+        return not path.exists()
+    except OSError:
+        return False
 
 
 def _unread_files(directory: Path, manifest: Manifest) -> tuple[str, ...]:

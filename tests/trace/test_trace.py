@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.accelerator import load_accelerator
+from accelsim.compression.open_trace import open_trace
 from accelsim.errors import TraceError
 from accelsim.ops.weight_record import StreamRecord, bit_locator, locate_corruption
 from accelsim.report.tables.trace import inspect_trace
@@ -186,10 +187,27 @@ def test_a_manifest_that_is_none_is_one_clear_message(content: bytes, message: s
 
 
 def test_a_missing_directory_or_manifest_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="is not a directory"):
+    with pytest.raises(TraceError, match=r"nowhere: is not a directory; allowed: a trace directory with trace\.json"):
         load_trace(tmp_path / "nowhere")
-    with pytest.raises(TraceError, match=r"trace\.json: cannot be read"):
+    with pytest.raises(TraceError, match=r"holds no trace\.json; allowed: a trace directory"):
         load_trace(tmp_path)
+    (tmp_path / "trace.json").mkdir()
+    with pytest.raises(TraceError, match=r"trace\.json: "):
+        load_trace(tmp_path)
+
+
+def test_a_model_that_is_not_imported_yet_is_told_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    monkeypatch.chdir(tmp_path)
+    for name in ("model.gguf", "./model.gguf", str(tmp_path / "model.gguf"), "model.gguf@step:context=3"):
+        with pytest.raises(TraceError, match=r"model\.gguf: is a file; allowed: .*`accelsim import MODEL -o DIR` makes one of a model"):
+            open_trace(name)
+
+
+def test_a_file_hides_no_trace_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tiny_vit_int8").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    assert open_trace("tiny_vit_int8").name == "tiny_vit_int8"
 
 
 def test_a_truncated_or_foreign_payload_is_refused(tmp_path: Path) -> None:
