@@ -6,7 +6,7 @@ import pytest
 
 from accelsim.accelerator import load_accelerator
 from accelsim.compiler import compile as compiler
-from accelsim.compiler import feasibility, program_size, row_tiles
+from accelsim.compiler import feasibility, place_on_one_core, program_size, row_tiles
 from accelsim.compiler import split_plan as split
 from accelsim.compiler.caches import Caches
 from accelsim.compiler.compile import compile_trace
@@ -32,7 +32,7 @@ def test_what_the_bound_refuses_does_not_fit_when_it_is_planned(batch: int, capa
         with pytest.raises(pytest.fail.Exception):
             compile_trace(chip, trace, batch=batch)
     monkeypatch.undo()
-    monkeypatch.setattr(compiler, "check_heads", lambda *_: None)
+    monkeypatch.setattr(place_on_one_core, "check_heads", lambda *_: None)
     if refused:
         with pytest.raises(CompileError, match="short by"):
             compile_trace(chip, trace, batch=batch)
@@ -125,7 +125,7 @@ def test_images_in_planes_that_exceed_the_buffer_as_a_batch_are_refused_unplanne
     with pytest.raises(pytest.fail.Exception):
         compile_trace(chip, trace, batch=2)
     monkeypatch.undo()
-    monkeypatch.setattr(compiler, "check_planes", lambda *_: None)
+    monkeypatch.setattr(place_on_one_core, "check_planes", lambda *_: None)
     with pytest.raises(CompileError, match=r"is short by .* in row tiles; live there: pixel_values"):
         compile_trace(chip, trace, batch=3)
 
