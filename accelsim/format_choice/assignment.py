@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ from accelsim.format_choice.silenced import silenced
 Assignment = tuple[int, ...]  # the place of each layer's format
 _OBJECTIVE = 1e6  # the largest coefficient of an objective: HiGHS stops at an absolute gap of 1e-6
 _ROW = 1.0  # and of a limit: HiGHS takes 1e-6 for an integer, and times a larger coefficient that is a violated limit
+_TOLERANCE = 1e-6  # of HiGHS, of a row and of an integer
+_NEAR = (
+    16  # assignments that exceed a limit by less and are forbidden one by one; then limits are lowered, which loses those as near to them
+)
 _EQUAL = 1e-12  # of the largest sum of errors: sums nearer than this are ties, and the fewest cycles decide
 
 
@@ -130,7 +135,8 @@ class _Program:
             high.append(unit * most)
         low = [*self.low, *[-np.inf] * len(limits.given)]
         values = _OBJECTIVE / self.options.largest(objective) * self._values(objective)
-        while True:
+        own = len(self.rows)
+        for tried in count():
             found = _minimum(values, rows, low, high)
             if found is None:
                 return None
@@ -138,7 +144,15 @@ class _Program:
             if limits.hold(self.options, assignment):
                 return assignment
             self._forbid(assignment)  # it exceeds a limit by less than the solver's tolerance
+            if tried == _NEAR:  # and so may all that tie with it, which are too many to be forbidden one by one
+                high[own : own + len(limits.given)] = [most - self._slack for most in high[own : own + len(limits.given)]]
             rows, low, high = [*rows, self.rows[-1]], [*low, self.low[-1]], [*high, self.high[-1]]
+        raise AssertionError("count() does not end")
+
+    @property
+    def _slack(self) -> float:
+        """More than a solution may exceed a limit by: the solver's tolerance of the row, and of each variable in it."""
+        return _TOLERANCE * (2 + len(self.column))
 
     def _used(self, place: int) -> int:
         return len(self.column) + place

@@ -53,6 +53,15 @@ def test_a_budget_worked_by_hand() -> None:
     assert assign(found, Limits(errors=-0.5), "cycles") is None
 
 
+def test_sums_that_tie_just_above_a_limit_are_not_forbidden_one_by_one() -> None:
+    """4,782,969 assignments of one sum, which exceeds the limit by less than the solver notices."""
+    errors, cycles = np.ones((14, 3)), np.full((14, 3), 10_000_000)
+    assert assign(options(errors, cycles), Limits(errors=14 - 1e-8)) is None
+    assert assign(options(errors, cycles), Limits(cycles=140_000_000 - 1)) is None
+    cycles[0, 2] -= 5_000
+    assert assign(options(errors, cycles), Limits(cycles=140_000_000 - 1))[0] == 2
+
+
 def test_of_equal_errors_the_fewest_cycles_decide() -> None:
     found = options([[1, 1, 2], [0, 0, 0]], [[30, 20, 10], [7, 8, 9]])
     assert assign(found, Limits()) == (1, 0)
