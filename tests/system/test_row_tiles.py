@@ -270,7 +270,7 @@ def test_an_attention_in_row_tiles_takes_the_order_of_heads_that_moves_least(cap
     compare(machine(capacity), trace)
     sizes = []
     for order in HEAD_ORDERS:
-        monkeypatch.setattr("accelsim.compiler.compile.ranked_head_orders", lambda *_, order=order: (order,))
+        monkeypatch.setattr("accelsim.compiler.place_on_one_core.ranked_head_orders", lambda *_, order=order: (order,))
         try:
             sizes.append(moved(simulate(machine(capacity), trace), "spill_in", "spill_out"))
         except CompileError:
