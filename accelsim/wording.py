@@ -1,8 +1,8 @@
-"""Values in a message, each as a file might write it, on one line whatever its size; and how many problems one message lists."""
+"""Values in a message, each as a file might write it, on one line whatever its size; and how many names or problems one message lists."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 SHOWN_CHARS = 80
@@ -20,6 +20,12 @@ def shown(value: Any) -> str:
     except RecursionError:
         text = "values nested too deeply to be shown"
     return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 3]}..."
+
+
+def first_names(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first of some names, and how many more there are: 'a, b and 7 more'."""
+    more = len(names) - most
+    return between.join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def first_lines(lines: Iterable[str]) -> str:

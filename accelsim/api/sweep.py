@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from accelsim.api.checks import check_flags, check_text, check_texts, count_of, wrong_type
 from accelsim.api.display import html_table, rendered, short_text, watched
+from accelsim.api.inputs import as_warning
 from accelsim.api.paths import path_of, path_text
 from accelsim.api.plots import drawn, named
 from accelsim.api.table import Table
@@ -250,7 +251,7 @@ def _accuracy(source: object, wanted: Sweep) -> Accuracy | None:
         return cast(Accuracy, source)
     if not isinstance(source, str | Path):
         raise wrong_type("accuracy", source, "a CSV file, 'FILE.py:FUNCTION', or a function of a point")
-    return read_accuracy(str(source), wanted)
+    return read_accuracy(str(source), wanted, as_warning)
 
 
 def _share(name: str, value: float) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accelsim.cli.completion import choices, presets
-from accelsim.cli.inputs import AsJson, StyleText
+from accelsim.cli.inputs import AsJson, StyleText, warn
 from accelsim.cli.shell import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json, print_line
 from accelsim.cli.simulating import note_compilation
 from accelsim.errors import ConfigError
@@ -100,7 +100,7 @@ def sweep(
 
     look = PictureStyle.parse(style)
     wanted = load_sweep(name)
-    stated = read_accuracy(accuracy, wanted) if accuracy is not None else None
+    stated = read_accuracy(accuracy, wanted, warn) if accuracy is not None else None
     question = make_question(wanted, pareto, under or (), best, accuracy=stated is not None, tolerance=tolerance / 100)
     if search is not None:
         _check_search(search, question.figures, limit, dry_run)
@@ -146,8 +146,11 @@ def sweep(
     else:
         _show(summary, path, quiet)
         if quiet:
-            for line in findings.answer() if best is not None else ():
-                print_line(line)
+            if best is not None:
+                for line in findings.answer():
+                    print_line(line)
+                for item in findings.left_out:
+                    warn(item.sentence)
         else:
             _tell_findings(findings, {export: f"{rows:,} rows", folder: "tables and pictures"})
     if summary.failed or summary.failed_before or summary.invalid:

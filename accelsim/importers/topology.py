@@ -20,6 +20,7 @@ from accelsim.problems import one_problem
 from accelsim.trace.manifest import Manifest
 from accelsim.trace.seeded import seeded_source
 from accelsim.trace.trace import Trace
+from accelsim.wording import first_names
 
 DEPTHWISE = "DP"  # in a convolution's name
 MAX_NAMES_IN_NOTE = 20
@@ -125,6 +126,4 @@ class _Notes:
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - MAX_NAMES_IN_NOTE
-    return ", ".join(name[:100] for name in names[:MAX_NAMES_IN_NOTE]) + (f" and {more} more" if more > 0 else "")
+    return first_names([name[:100] for name in names], MAX_NAMES_IN_NOTE)

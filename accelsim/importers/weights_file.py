@@ -19,6 +19,7 @@ from accelsim.errors import ImportModelError
 from accelsim.importers.file_bytes import read_bytes
 from accelsim.reading import parse_json
 from accelsim.tensor_header import check_header
+from accelsim.wording import first_names
 
 Floats = npt.NDArray[np.float32]
 
@@ -146,5 +147,4 @@ def _spellings(name: str) -> tuple[str, str]:
 
 def _listed(what: str, names: Iterable[str]) -> str:
     names = list(names)
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"{len(names)} {what} ({', '.join(names[:_LISTED])}{more})"
+    return f"{len(names)} {what} ({first_names(names, _LISTED)})"

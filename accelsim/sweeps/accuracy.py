@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import runpy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, cast
@@ -24,26 +24,29 @@ from accelsim.errors import ConfigError
 from accelsim.registry import suggest
 from accelsim.sweeps.axis import axis_text
 from accelsim.sweeps.columns import ACCURACY
-from accelsim.sweeps.spec import Sweep
+from accelsim.sweeps.spec import AxisGroup, Sweep
 from accelsim.sweeps.table import Table
+from accelsim.wording import first_names
 
 LARGEST_TABLE = 64 << 20  # bytes: a row per point of a large sweep
+SHOWN_ROWS = 3
 
 Accuracy = Callable[[Mapping[str, Any]], float | None]
 
 
-def read_accuracy(source: str, sweep: Sweep) -> Accuracy:
-    """The accuracy that a CSV file or FILE.py:FUNCTION states.
+def read_accuracy(source: str, sweep: Sweep, warn: Callable[[str], None]) -> Accuracy:
+    """The accuracy that a CSV file or FILE.py:FUNCTION states; `warn` is called once if some rows of the file are of no point.
 
     Raises
     ------
     ConfigError
-        A file that cannot be read, a column that is no axis of the sweep, a row given twice, a value that is no number; no such function.
+        A file that cannot be read, a column that is no axis of the sweep, a row given twice, a value that is no number, no row of any
+        point of the sweep; no such function.
     """
     path, colon, name = source.rpartition(":")
     if colon and path.endswith(".py"):
         return _function(Path(path), name)
-    return _of_rows(Path(source), sweep)
+    return _of_rows(Path(source), sweep, warn)
 
 
 def with_accuracy(table: Table, accuracy: Accuracy) -> Table:
@@ -89,7 +92,7 @@ def _function(path: Path, name: str) -> Accuracy:
     return cast(Accuracy, found)
 
 
-def _of_rows(path: Path, sweep: Sweep) -> Accuracy:
+def _of_rows(path: Path, sweep: Sweep, warn: Callable[[str], None]) -> Accuracy:
     """The accuracy that the rows of a CSV file state for values of some axes."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; allowed: a CSV file, or FILE.py:FUNCTION")
@@ -105,12 +108,28 @@ def _of_rows(path: Path, sweep: Sweep) -> Accuracy:
     if not axes or ACCURACY not in columns:
         raise ConfigError(f"{path}: needs a header with an axis and `{ACCURACY}`; axes: {', '.join(sweep.axes)}")
     known: dict[tuple[object, ...], float | None] = {}
+    points = [_of_group(group, axes) for group in sweep.groups]
+    no_point = []
     for line, row in rows:
         key = tuple(_key(row[name]) for name in axes)
         if key in known:
             raise ConfigError(f"{path}, line {line}: {', '.join(str(row[name]) for name in axes)} is given twice")
         known[key] = _number(row[ACCURACY], f"{path}, line {line}")
+        if any(tuple(_key(row[name]) for name in names) not in values for names, values in points):
+            no_point.append(f"line {line} ({', '.join(f'{name} {row[name]}' for name in axes)})")
+    if no_point:
+        which = f"of no point of the sweep: {first_names(no_point, SHOWN_ROWS)}"
+        if len(no_point) == len(known):
+            raise ConfigError(f"{path}: all rows are {which}; allowed: values of the axes as the sweep writes them")
+        warn(f"{path}: {len(no_point):,} of {len(known):,} rows are {which}")
     return lambda point: known.get(tuple(_key(point[name]) for name in axes))
+
+
+def _of_group(group: AxisGroup, columns: Iterable[str]) -> tuple[tuple[str, ...], set[tuple[object, ...]]]:
+    """Those of the columns that are axes of a group, and the values that these have together in its steps."""
+    names = tuple(name for name in columns if name in group.names)
+    places = [group.names.index(name) for name in names]
+    return names, {tuple(_key(step[place]) for place in places) for step in group.steps}
 
 
 def _key(value: Any) -> object:

@@ -26,6 +26,7 @@ from accelsim.sweeps.expression import Expression
 from accelsim.sweeps.question import Question
 from accelsim.sweeps.sensitivity import Ratio, sensitivity
 from accelsim.sweeps.table import Table, title, unit_name, with_unit
+from accelsim.wording import first_names
 
 SWEEP_FOLDER = FolderKind("sweep.json", ("sweep.json", "*.csv", "points.html", *(f"*.{end}" for end in ENDINGS)))
 SHOWN_ROWS = 20
@@ -233,15 +234,10 @@ def _in_words(points: Table, chosen: npt.NDArray[np.bool_]) -> str:
     for axis, texts in labels.items():
         inside = list(dict.fromkeys(text for text, here in zip(texts, chosen, strict=True) if here))
         if not set(inside) & {text for text, here in zip(texts, chosen, strict=True) if not here}:
-            return f"{axis} {_some(inside)}"
+            return f"{axis} {first_names(inside, SHOWN_LEFT_OUT)}"
     varying = [axis for axis, texts in labels.items() if len(set(texts)) > 1]
-    return _some([", ".join(f"{axis}={labels[axis][row]}" for axis in varying) for row in np.flatnonzero(chosen)], "; ")
-
-
-def _some(texts: Sequence[str], between: str = ", ") -> str:
-    """The first few of some texts, and how many more there are."""
-    more = len(texts) - SHOWN_LEFT_OUT
-    return between.join(texts[:SHOWN_LEFT_OUT]) + (f" and {more} more" if more > 0 else "")
+    rows = [", ".join(f"{axis}={labels[axis][row]}" for axis in varying) for row in np.flatnonzero(chosen)]
+    return first_names(rows, SHOWN_LEFT_OUT, "; ")
 
 
 def point_rows(points: Table, figures: Sequence[str]) -> list[dict[str, Any]]:

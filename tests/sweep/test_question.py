@@ -18,9 +18,14 @@ from accelsim.sweeps.accuracy import read_accuracy, with_accuracy
 from accelsim.sweeps.best import front
 from accelsim.sweeps.findings import SweepFindings, ask
 from accelsim.sweeps.question import make_question
+from accelsim.sweeps.spec import load_sweep
 from accelsim.sweeps.table import Table
 from tests.sweep.small_sweeps import write_sweep
 from tests.sweep.test_analysis import made_up
+
+
+def fail(text: str) -> None:
+    raise AssertionError(text)
 
 
 def whole(**columns: list[float]) -> Table:
@@ -30,6 +35,10 @@ def whole(**columns: list[float]) -> Table:
     limits, basis, warnings = (np.array([text] * len(table), object) for text in ("array", "estimated", "[]"))
     columns = {**table.columns, **more, "limiting_resource": limits, "limiting_basis": basis, "warnings": warnings}
     return Table(table.sweep, table.positions, table.steps, columns)
+
+
+def points_of(table: Table) -> list[tuple[str, str]]:
+    return list(zip(table.labels("trace"), table.labels("codebook.ports"), strict=True))
 
 
 def shown(findings: SweepFindings) -> str:
@@ -134,16 +143,40 @@ def test_points_of_the_front_within_the_tolerance_are_one():
 def test_the_accuracy_of_a_file_belongs_to_the_values_of_its_axes(tmp_path: Path):
     file = tmp_path / "accuracy.csv"
     file.write_text("trace,codebook.ports,accuracy\na,1,0.5\na,2.0,0.7\nb,1,\n")
-    table = with_accuracy(whole(), read_accuracy(str(file), whole().sweep))
-    found = dict(zip(zip(table.labels("trace"), table.labels("codebook.ports"), strict=True), table["accuracy"].tolist(), strict=True))
+    table = with_accuracy(whole(), read_accuracy(str(file), whole().sweep, fail))
+    found = dict(zip(points_of(table), table["accuracy"].tolist(), strict=True))
     assert (found["a", "1"], found["a", "2"]) == (0.5, 0.7)
     assert all(np.isnan(found[key]) for key in (("a", "4"), ("b", "1"), ("b", "2")))
+
+
+def test_rows_of_no_point_of_the_sweep_are_named(tmp_path: Path):
+    file = tmp_path / "accuracy.csv"
+    file.write_text("trace,codebook.ports,accuracy\na,1,0.5\na,3,0.6\n" + "".join(f"c,{ports},0.7\n" for ports in (1, 2, 4)))
+    said: list[str] = []
+    table = with_accuracy(whole(), read_accuracy(str(file), whole().sweep, said.append))
+    assert np.isfinite(table["accuracy"]).sum() == sum(trace == "a" and ports == "1" for trace, ports in points_of(table))
+    named = "line 3 (trace a, codebook.ports 3), line 4 (trace c, codebook.ports 1), line 5 (trace c, codebook.ports 2) and 1 more"
+    assert said == [f"{file}: 4 of 5 rows are of no point of the sweep: {named}"]
+
+
+def test_a_row_of_linked_axes_must_be_one_of_their_steps(tmp_path: Path):
+    linked = load_sweep(
+        {"name": "s", "base": {"accelerator": "edge-64x64"}, "axes": {"trace": ["tiny_vit_int8"]},
+         "linked": [{"array.rows": [16, 32], "array.cols": [8, 64]}]}
+    )  # fmt: skip
+    file = tmp_path / "accuracy.csv"
+    file.write_text("array.cols,array.rows,accuracy\n8,16,0.5\n64,16,0.6\n")
+    said: list[str] = []
+    stated = read_accuracy(str(file), linked, said.append)
+    assert stated({"array.rows": 16, "array.cols": 8, "trace": "tiny_vit_int8"}) == 0.5
+    assert len(said) == 1
+    assert "1 of 2 rows are of no point of the sweep: line 3 (array.cols 64, array.rows 16)" in said[0]
 
 
 def test_the_accuracy_of_a_function_is_asked_for_each_point(tmp_path: Path):
     file = tmp_path / "model.py"
     file.write_text("def accuracy(point):\n    return None if point['trace'] == 'b' else point['codebook.ports'] / 8\n")
-    table = with_accuracy(whole(), read_accuracy(f"{file}:accuracy", whole().sweep))
+    table = with_accuracy(whole(), read_accuracy(f"{file}:accuracy", whole().sweep, fail))
     assert set(table["accuracy"][np.array(table.labels("trace")) == "a"].tolist()) == {0.125, 0.25, 0.5}
     assert np.isnan(table["accuracy"][np.array(table.labels("trace")) == "b"]).all()
 
@@ -159,6 +192,11 @@ def test_the_accuracy_of_a_function_is_asked_for_each_point(tmp_path: Path):
         ("a.csv", "trace,accuracy\na,good\n", "line 2: `accuracy` is 'good'"),
         ("a.csv", "trace,accuracy\na,inf\n", "line 2: `accuracy` is 'inf'"),
         ("a.csv", "trace,accuracy\na,1\na,2\n", "line 3: a is given twice"),
+        (
+            "a.csv",
+            "trace,accuracy\nc,1\nd,1\n",
+            "all rows are of no point of the sweep: line 2 (trace c), line 3 (trace d)",
+        ),
         ("a.py:f", "def g(point): return 1\n", "there is no function 'f'"),
         ("a.py:f", "1/0\n", "cannot be run: ZeroDivisionError"),
         ("a.py:f", "import sys\nsys.exit('bye')\n", "cannot be run: SystemExit: bye"),
@@ -171,14 +209,14 @@ def test_the_accuracy_of_a_function_is_asked_for_each_point(tmp_path: Path):
 def test_an_accuracy_that_cannot_be_is_one_message(tmp_path: Path, name: str, text: str, words: str):
     (tmp_path / name.partition(":")[0]).write_text(text)
     with pytest.raises(ConfigError) as caught:
-        with_accuracy(whole(), read_accuracy(str(tmp_path / name), whole().sweep))
+        with_accuracy(whole(), read_accuracy(str(tmp_path / name), whole().sweep, fail))
     assert words in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_one_message(tmp_path: Path):
     for source in ("none.csv", "none.py:f"):
         with pytest.raises(ConfigError, match="no such file"):
-            read_accuracy(str(tmp_path / source), whole().sweep)
+            read_accuracy(str(tmp_path / source), whole().sweep, fail)
 
 
 def test_points_whose_sums_can_overflow_are_named_beside_the_tables_that_show_them(tmp_path: Path):
@@ -236,7 +274,22 @@ def test_a_quiet_sweep_prints_the_answer_that_was_asked_for(tmp_path: Path):
 def test_what_a_function_of_accuracy_prints_is_not_on_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """It stood before the JSON of the command."""
     (tmp_path / "a.py").write_text("print('loading')\ndef f(point):\n    print('asked')\n    return 0.5\n")
-    table = with_accuracy(whole(), read_accuracy(f"{tmp_path / 'a.py'}:f", whole().sweep))
+    table = with_accuracy(whole(), read_accuracy(f"{tmp_path / 'a.py'}:f", whole().sweep, fail))
     assert table["accuracy"].tolist() == [0.5] * 12
     out, err = capsys.readouterr()
     assert (out, err.split()) == ("", ["loading", *["asked"] * 12])
+
+
+def test_one_line_per_best_point_also_names_the_points_without_a_figure(tmp_path: Path):
+    file, known = tmp_path / "sweep.yaml", tmp_path / "known.csv"
+    write_sweep(file, axes={"trace": ["tiny_vit_int8"], "array.psum_bits": [24, 32]}, constraints=[])
+    known.write_text("array.psum_bits,accuracy\n24,0.7\n48,0.8\n")
+    words = ["sweep", str(file), "--store", str(tmp_path / "points.db"), "--workers", "1", "--accuracy", str(known)]
+    asked = CliRunner().invoke(app, [*words, "-q", "--best", "area_mm2 where accuracy > 0.5"])
+    assert asked.exit_code == 0, asked.output
+    assert len(asked.stdout.splitlines()) == 2
+    assert asked.stdout.splitlines()[1].startswith("array.psum_bits = 24: ")
+    assert asked.stderr.splitlines() == [
+        f"warning: {known}: 1 of 2 rows are of no point of the sweep: line 3 (array.psum_bits 48)",
+        "warning: 1 point has no accuracy, left out of the best points: array.psum_bits 32.",
+    ]

@@ -15,6 +15,7 @@ from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.imported_graph import Floats, ImportedGraph
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.values import Array, Constant
+from accelsim.wording import first_names
 
 _LISTED = 5
 Columns = tuple[int, int] | None  # of a matrix that is cut into several layers
@@ -94,14 +95,12 @@ class GraphRecorder:
         shared = [(name, layers) for (name, _), layers in self._owners.items() if len(layers) > 1]
         return (
             *((folded,) if self._folded else ()),
-            *(f"{name!r} is stored once in the model, and for each of {_listed(layers)} in the trace" for name, layers in shared),
+            *(
+                f"{name!r} is stored once in the model, and for each of {first_names(layers, _LISTED)} in the trace"
+                for name, layers in shared
+            ),
             *self._notes,
         )
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"{', '.join(names[:_LISTED])}{more}"
 
 
 def _finite(values: Array, view: View, what: str) -> Floats:

@@ -11,6 +11,7 @@ from accelsim.importers.language_models.latent import Latent
 from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Rotary
 from accelsim.ops.shapes import MAX_BOUND
+from accelsim.wording import first_names
 
 MAX_BLOCKS = 1024
 _LISTED = 5
@@ -156,10 +157,6 @@ def check_tensors(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tup
         "unexpected": [name for name in found if name not in wanted],
         "of another shape": [f"{name} {found[name]} for {shape}" for name, shape in wanted.items() if found.get(name, shape) != shape],
     }
-    texts = [
-        f"{len(names)} {problem} ({', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''})"
-        for problem, names in problems.items()
-        if names
-    ]
+    texts = [f"{len(names)} {problem} ({first_names(names, _LISTED)})" for problem, names in problems.items() if names]
     if texts:
         raise ImportModelError(f"{what}: its tensors are not those of its architecture: {'; '.join(texts)}")

@@ -18,6 +18,7 @@ from accelsim.report.tables.text import milliseconds, short, times
 from accelsim.report.verdict import decide
 from accelsim.result import OPERANDS
 from accelsim.run_labels import label
+from accelsim.wording import first_names
 
 _LISTED_NAMES = 8
 
@@ -121,8 +122,7 @@ def _origin(index: int, item: Speedup, names: Sequence[str], figures: Mapping[st
     ]
     for where, found in (("the baseline", item.only_in_baseline), ("this run", item.only_in_other)):
         if found:
-            more = f" and {len(found) - _LISTED_NAMES} more" if len(found) > _LISTED_NAMES else ""
-            body.append(paragraph(f"Only in {where}: {', '.join(found[:_LISTED_NAMES])}{more}."))
+            body.append(paragraph(f"Only in {where}: {first_names(found, _LISTED_NAMES)}."))
     return Section(f"origin-{index}", title, tuple(body))
 
 

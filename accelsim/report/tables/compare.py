@@ -13,6 +13,7 @@ from accelsim.report.tables.text import count, decimal_bytes, milliseconds, perc
 from accelsim.report.verdict import decide
 from accelsim.result import OPERANDS, Result
 from accelsim.run_labels import label, short_labels
+from accelsim.wording import first_names
 
 TOP_LAYERS = 10
 _LISTED_NAMES = 8
@@ -96,8 +97,7 @@ def _time(speedup: Speedup, ticks: int, sign: str = "") -> str:
 def _render_unmatched(console: Console, speedup: Speedup) -> None:
     for where, names in (("the baseline", speedup.only_in_baseline), ("this run", speedup.only_in_other)):
         if names:
-            more = f" and {len(names) - _LISTED_NAMES} more" if len(names) > _LISTED_NAMES else ""
-            say(console, f"only in {where}: {', '.join(names[:_LISTED_NAMES])}{more}")
+            say(console, f"only in {where}: {first_names(names, _LISTED_NAMES)}")
 
 
 def traffic_sentence(speedup: Speedup) -> str:

@@ -17,6 +17,7 @@ from accelsim.report.tables.time_line import time_line
 from accelsim.report.verdict import LEAST_GAIN, decide
 from accelsim.report.verdict_warnings import SHARING, concerns, is_about_values
 from accelsim.result import BOUND_RESOURCES, RESOURCES, Gain, Result
+from accelsim.wording import first_names
 
 MAX_LINES = 20
 _UNFOLDED = 100_000  # columns: paragraphs of a page are folded by who shows it
@@ -129,11 +130,11 @@ def _turns(result: Result, named: int) -> str:
     if len(cycles) < 2:
         return ""
     cores = dict(zip((frame.trace for frame in result.frames), result.core_of_frames, strict=False))
-    shown = [
+    turns = [
         f"{tail(name, _NAME)} {duration(1e3 * value / result.clock_hz)}{f' on core {cores[name]}' if cores else ''}"
-        for name, value in list(cycles.items())[:named]
+        for name, value in cycles.items()
     ]
-    return ", ".join(shown) + (f" and {len(cycles) - named} more" if len(cycles) > named else "")
+    return first_names(turns, named)
 
 
 def _with_equals(texts: Sequence[str], named: int) -> int:
