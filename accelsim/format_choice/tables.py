@@ -52,6 +52,7 @@ def choice_dict(choice: Choice) -> dict[str, Any]:
     """The choice as plain JSON data."""
     return {
         "accelerator": choice.mix.chip.name,
+        "codebook": choice.mix.chip.codebook.model_dump(mode="json"),
         "budget": {
             "cycles": choice.budget.cycles,
             "area_mm2": choice.budget.area_mm2,

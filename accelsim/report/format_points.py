@@ -20,7 +20,7 @@ from accelsim.report.metrics import tightest_bound, weight_bits
 from accelsim.report.speedup_cells import RESOURCE_OF_BOUND
 from accelsim.report.tables.markup import markdown_rows
 from accelsim.report.tables.terminal import row, say, show, table
-from accelsim.report.tables.text import milliseconds, times
+from accelsim.report.tables.text import decimals, milliseconds, times
 from accelsim.result import Result
 from accelsim.trace.trace_name import TraceName
 
@@ -143,15 +143,15 @@ def format_cells(baseline: FormatPoint, point: FormatPoint) -> tuple[str, ...]:
     return (
         f"{point.paper_bits_per_weight:.4g}",
         f"{point.stored_bits_per_weight:.3g}",
-        f"{point.weight_bytes / 1e6:.2f}",
+        decimals(point.weight_bytes / 1e6, 2),
         milliseconds(point.result.milliseconds),
         times(speedup(baseline, point)),
         f"{resource} {100 * share:.0f} %",
-        f"{point.energy_pj.nominal / 1e6:.0f}",
+        decimals(point.energy_pj.nominal / 1e6, 0),
         f"{point.area_um2.nominal / 1e6:.2f}",
         f"{point.decoder_um2.nominal / 1e6:.3f}",
         store or "none",
-        f"{point.decoder_pj.nominal / 1e6:.0f}",
+        decimals(point.decoder_pj.nominal / 1e6, 0),
     )
 
 

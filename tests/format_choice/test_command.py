@@ -32,6 +32,8 @@ def test_the_command_makes_the_choice_of_the_python_face(file: Path, tmp_path: P
     assert outcome.exit_code == 0, outcome.output
     assert json.loads(outcome.stdout) == json.loads((tmp_path / "choice" / "choice.json").read_text()) == found.to_dict()
     assert accelsim.compress(NETWORK, tmp_path / "choice" / "recipe.yaml", name="again").layers == found.trace.layers
+    own = {f"codebook.{field}": value for field, value in found.to_dict()["codebook"].items()}
+    assert accelsim.simulate(CHIP, found.trace, set=own).cycles == found.record.mix.cycles
     again = call("--errors", tmp_path / "choice" / "errors.csv", "--ms", 0.12, "-q")
     assert again.stdout.startswith(f"{len(set(found.formats.values()))} formats, error {found.record.mix.error:.4g}, ")
     assert call("--input", file, "-q", "-o", tmp_path / "choice").exit_code == 0  # replaces a choice

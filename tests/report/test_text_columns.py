@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelsim.report.tables.terminal import line_progress
-from accelsim.report.tables.text import bytes_column, short
+from accelsim.report.tables.text import bytes_column, decimals, short
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,20 @@ def test_progress_of_short_phases_says_nothing_into_a_file_that_wants_no_ends():
 )
 def test_a_figure_that_is_not_zero_never_reads_as_zero(value: float, text: str):
     assert short(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "text"),
+    [
+        (23044.3, 0, "23044"),
+        (10.2, 0, "10"),
+        (9.96, 0, "10.0"),
+        (3.14, 0, "3.1"),
+        (0.0249, 0, "0.025"),
+        (5.649, 2, "5.65"),
+        (0.0519, 2, "0.052"),
+        (0, 2, "0"),
+    ],
+)
+def test_a_column_keeps_its_decimals_and_shows_two_digits(value: float, least: int, text: str):
+    assert decimals(value, least) == text

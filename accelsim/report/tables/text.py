@@ -166,6 +166,11 @@ def duration(value: float) -> str:
     return f"{milliseconds(value)} ms"
 
 
+def decimals(value: float, least: int) -> str:
+    """`value` with at least `least` decimals, and two digits: (23044.3, 0) -> '23044', (3.14, 0) -> '3.1', (0.0519, 2) -> '0.052'."""
+    return f"{value:.{max(least, 1 - math.floor(math.log10(value)))}f}" if value else "0"
+
+
 def short(value: float) -> str:
     """Three significant digits, two below 0.001, no exponent: 1234.5 -> '1,234', 0.01234 -> '0.0123', 0.0000456 -> '0.000046'."""
     if not value:
