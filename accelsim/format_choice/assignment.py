@@ -22,9 +22,7 @@ Assignment = tuple[int, ...]  # the place of each layer's format
 _OBJECTIVE = 1e6  # the largest coefficient of an objective: HiGHS stops at an absolute gap of 1e-6
 _ROW = 1.0  # and of a limit: HiGHS takes 1e-6 for an integer, and times a larger coefficient that is a violated limit
 _TOLERANCE = 1e-6  # of HiGHS, of a row and of an integer
-_NEAR = (
-    16  # assignments that exceed a limit by less and are forbidden one by one; then limits are lowered, which loses those as near to them
-)
+_NEAR = 16  # assignments that exceed a limit by less are forbidden one by one; more lower the limits, which loses those as near to them
 _EQUAL = 1e-12  # of the largest sum of errors: sums nearer than this are ties, and the fewest cycles decide
 
 
