@@ -132,8 +132,10 @@ def _of_experts(trace: Trace | None, layer: object, args: list[np.ndarray]) -> n
     tokens = [sorted(sorted(range(row.size), key=lambda expert, row=row: (-row[expert], expert))[: layer.top_k]) for row in weights]
     result = np.zeros(layer.output.dims[1:])
     if layer.op == "route":
+        every = args[0][0]  # the weights; the last operand chooses
         for row, experts in enumerate(tokens):
-            result[row, experts] = weights[row, experts] / (sum(weights[row, experts]) if layer.normalized else 1)
+            total = sum(every[row, experts]) if layer.normalized else 1
+            result[row, experts] = every[row, experts] * layer.factor / total
         return result[None]
     rows = args[0][0]
     for token, experts in enumerate(tokens):

@@ -1,6 +1,7 @@
 """The router of a mixture of experts: the largest elements of each row, its chosen experts' weights, and zeros elsewhere.
 
-Disputable assumption: the vector unit finds one expert per pass over a row; the choice needs no sort.
+Disputable assumptions: the vector unit finds one expert per pass over a row, the choice needs no sort; weights are above 0, so that their
+zeros tell who reads them which experts were not chosen.
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ def chosen_experts(weights: Floats, top_k: int) -> npt.NDArray[np.int64]:
 class RouteLayer(VectorLayer):
     """The weights of the experts that each token takes: the `top_k` largest of its row, and 0 for the others.
 
+    `inputs` are the weights of all experts and, where these do not choose by themselves, the scores that do (weights with a correction).
+
     Attributes
     ----------
     top_k
         Experts per token.
     normalized
         The weights of a row are divided by their sum.
+    factor
+        By which the weights are multiplied.
     chosen
         Experts of each token, as a run of the model chose them, for timing; (): drawn evenly by the seed of a simulation.
     """
@@ -43,12 +48,18 @@ class RouteLayer(VectorLayer):
     walk = "rows"
     pass_name = "route"
     default_passes = 1
-    pass_note = "per expert that a token takes; one more where their weights are normalized"
+    pass_note = "per expert that a token takes; one more where their weights are normalized or scaled"
 
     op: Literal["route"] = "route"
     top_k: Annotated[Bound, unit("experts")]
     normalized: bool = False
+    factor: Annotated[float, Field(gt=0, allow_inf_nan=False, exclude_if=lambda value: value == 1), unit("ratio")] = 1.0
     chosen: Annotated[tuple[tuple[Expert, ...], ...], Field(exclude_if=lambda rows: not rows)] = ()
+
+    @model_validator(mode="after")
+    def _inputs_are_the_operands(self) -> RouteLayer:
+        self._expect_inputs(2 if len(self.inputs) == 2 else 1)
+        return self
 
     @model_validator(mode="after")
     def _experts_exist(self) -> RouteLayer:
@@ -73,16 +84,17 @@ class RouteLayer(VectorLayer):
         return {"chosen": recorded if len(recorded) == tokens else ()}
 
     def passes(self, chip: Callable[[str], int], fused: bool) -> int:
-        """The chip's passes for each expert, and one to normalize."""
-        return self.top_k * chip(self.pass_name) + self.normalized
+        """The chip's passes for each expert, and one to normalize and scale."""
+        return self.top_k * chip(self.pass_name) + (self.normalized or self.factor != 1)
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """The chosen weights in their places."""
-        scores = operands[0][0]
-        places = chosen_experts(scores, self.top_k)
-        weights = np.zeros_like(scores)
-        np.put_along_axis(weights, places, np.take_along_axis(scores, places, axis=1), axis=1)
-        return np.asarray((weights / weights.sum(axis=1, keepdims=True) if self.normalized else weights)[None], np.float64)
+        every, places = operands[0][0], chosen_experts(operands[-1][0], self.top_k)
+        weights = np.zeros_like(every)
+        np.put_along_axis(weights, places, np.take_along_axis(every, places, axis=1), axis=1)
+        if self.normalized:
+            weights /= weights.sum(axis=1, keepdims=True)
+        return np.asarray(self.factor * weights[None], np.float64)
 
 
 SPEC = RouteLayer
@@ -91,4 +103,6 @@ EXAMPLES = (
     Example({"top_k": 1}, ((0.25, 0.5, 0.375, 0.375),), (0.0, 0.5, 0.375, 0.0), rows=2, output_rows=2),  # of equals the first
     # 6 / (6 + 2) and 2 / (6 + 2)
     Example({"top_k": 2, "normalized": True}, ((6.0, 1.0, 2.0),), (0.75, 0.0, 0.25)),
+    # by the second operand the first two, whose weights are 3 and 1: 2 * 3 / 4 and 2 * 1 / 4
+    Example({"top_k": 2, "normalized": True, "factor": 2.0}, ((3.0, 1.0, 4.0), (3.0, 2.5, 2.0)), (1.5, 0.5, 0.0)),
 )

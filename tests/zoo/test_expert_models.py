@@ -33,6 +33,23 @@ MODELS: dict[str, dict[str, Any]] = {
     "Mixtral": {"num_local_experts": EXPERTS},
     "Olmoe": {"num_experts": EXPERTS},  # weights of the chosen experts are not normalized
     "Qwen3Moe": {"num_experts": EXPERTS, "moe_intermediate_size": INNER, "head_dim": WIDTH, "norm_topk_prob": True},
+    "GraniteMoe": {"num_local_experts": EXPERTS},  # the softmax is that of the chosen scores
+    "MiniMaxM2": {"num_local_experts": EXPERTS, "head_dim": WIDTH},  # experts are chosen by weights with a correction
+    "Ernie4_5_Moe": {
+        "moe_num_experts": EXPERTS,
+        "moe_k": TOP_K,
+        "moe_intermediate_size": INNER,
+        "moe_num_shared_experts": 0,
+        "moe_layer_start_index": 0,
+    },
+    "Lfm2Moe": {  # weights are scaled
+        "num_experts": EXPERTS,
+        "moe_intermediate_size": INNER,
+        "num_dense_layers": 0,
+        "layer_types": BLOCKS * ["full_attention"],
+        "routed_scaling_factor": 2.5,
+        "norm_eps": EPSILON,
+    },
 }
 
 
@@ -56,6 +73,8 @@ def network(name: str, implementation: str = "batched_mm") -> Any:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / max(2, parameter.shape[-1]) ** 0.5)
+        for corrections in (buffer for name, buffer in model.named_buffers() if name.endswith(("correction_bias", "expert_bias"))):
+            corrections.copy_(torch.randn(corrections.shape, generator=generator))
         model.get_input_embeddings().weight.mul_(8)  # a trace stores no epsilon: nothing that is normalized is small
     return model.eval()
 

@@ -54,10 +54,12 @@ def or_product(product: Handler) -> Handler:
 
 
 def or_weighted(multiply: Handler) -> Handler:
-    """A product element by element, or one of rows with the scores of their experts."""
+    """A product element by element, one of rows with the scores of their experts, or of these scores with a number."""
 
     def compute(call: TorchCall) -> Value:
-        second = call.optional(1)
+        first, second = call.value(0), call.optional(1)
+        if isinstance(first, Chosen):
+            return experts.scaled(call, first, second)
         return experts.weighted(call, call.view(0), second) if isinstance(second, Chosen) else multiply(call)
 
     return compute
@@ -69,6 +71,38 @@ def or_normalized(divide: Handler) -> Handler:
     def compute(call: TorchCall) -> Value:
         first = call.value(0)
         return experts.normalized(call, first, call.optional(1)) if isinstance(first, Chosen) else divide(call)
+
+    return compute
+
+
+def or_scores(gather: Handler) -> Handler:
+    """Elements by known indices, or the scores of chosen experts."""
+
+    def compute(call: TorchCall) -> Value:
+        numbers = call.value(2)
+        return experts.scores_of(call, call.view(0), numbers, call.get(1, "dim")) if isinstance(numbers, Chosen) else gather(call)
+
+    return compute
+
+
+def or_softmax(softmax: Handler) -> Handler:
+    """A softmax, or one of the scores of chosen experts."""
+
+    def compute(call: TorchCall) -> Value:
+        first = call.value(0)
+        return experts.softmax_of_scores(call, first, call.get(1, "dim")) if isinstance(first, Chosen) else softmax(call)
+
+    return compute
+
+
+def or_guarded(handler: Handler, number: str, beside: str, neutral: int | None) -> Handler:
+    """An operation with a number, or one that keeps a sum of scores from 0 if its other argument, `beside`, changes nothing."""
+
+    def compute(call: TorchCall) -> Value:
+        first = call.value(0)
+        if not isinstance(first, Chosen):
+            return handler(call)
+        return experts.guarded(call, first, call.get(1, number) if call.get(2, beside, neutral) == neutral else None)
 
     return compute
 

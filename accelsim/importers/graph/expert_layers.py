@@ -15,12 +15,14 @@ from accelsim.trace.layers import LoopBounds, WeightRecord
 class ExpertLayers(LaidOutLayers):
     """Router, products of experts, and the sum of their results."""
 
-    def route(self, name: str, scores: View, top_k: int, *, normalized: bool) -> View:
-        """The weights of each token's experts; logical shape (tokens, experts)."""
-        scores = self._matrix(name, scores, all_rows=True)
-        tokens, experts = scores.shape
-        output = self._shape(1, tokens, experts)
-        layer = self._make(RouteLayer, name=name, inputs=(scores.producer,), output=output, top_k=top_k, normalized=normalized)
+    def route(self, name: str, weights: View, top_k: int, *, normalized: bool, factor: float = 1.0, chosen_by: View | None = None) -> View:
+        """The weights of each token's experts, chosen by them or by other scores; logical shape (tokens, experts)."""
+        operands = [self._matrix(name, view, all_rows=True) for view in (weights, chosen_by) if view is not None]
+        tokens, experts = operands[0].shape
+        layer = self._make(
+            RouteLayer, name=name, inputs=tuple(view.producer for view in operands), output=self._shape(1, tokens, experts),
+            top_k=top_k, normalized=normalized, factor=factor,
+        )  # fmt: skip
         return self._add(layer, Extent(1, tokens, experts)).reshape((tokens, experts))
 
     def experts(self, name: str, rows: View, weights: View, outputs: int, experts: int, top_k: int, *, per_token: bool) -> View:

@@ -6,11 +6,21 @@ a stack, rows meet them one by one, and are summed up with the scores as weights
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.values import Constant
+
+
+class Treatment(NamedTuple):
+    """Whether the weights of a token's experts are divided by their sum, and the factor by which they are multiplied."""
+
+    normalized: bool
+    factor: float
+
+
+PLAIN = Treatment(False, 1.0)
 
 
 @dataclass
@@ -20,22 +30,25 @@ class Choice:
     Attributes
     ----------
     scores
-        (tokens, experts).
+        By which it is made, (tokens, experts).
     top_k
         Experts per token.
     name
         Of the layer.
-    normalized
-        Whether the weights read last were divided by their sum.
+    weights
+        Of all experts, (tokens, experts); None: the scores.
+    last
+        How the weights read last were treated.
     made
-        The layers so far, without and with that division.
+        The layers so far, by the treatment of their weights.
     """
 
     scores: View
     top_k: int
     name: str
-    normalized: bool = False
-    made: dict[bool, View] = field(default_factory=dict)
+    weights: View | None = None
+    last: Treatment = PLAIN
+    made: dict[Treatment, View] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,7 +58,12 @@ class Chosen:
     choice: Choice
     what: Literal["numbers", "scores", "sums"]
     shape: tuple[int, ...]
-    normalized: bool = False
+    treatment: Treatment = PLAIN
+
+    def treated(self, treatment: Treatment) -> Chosen:
+        """The scores with another treatment, noted as that read last."""
+        self.choice.last = treatment
+        return replace(self, treatment=treatment)
 
     def __repr__(self) -> str:
         return f"the {self.what} of the experts that {self.choice.name!r} chooses"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from accelsim.importers.graph.call import Call
-from accelsim.importers.graph.expert_values import Choice, Chosen, ChosenMatrices, Weighted
+from accelsim.importers.graph.expert_values import PLAIN, Choice, Chosen, ChosenMatrices, Treatment, Weighted
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.readings import without_repeats
 from accelsim.importers.graph.values import Array, Constant, Deferred, Fused, Plain
+
+_GUARD = 1e-5  # beside a sum of scores, each of which is above 0
 
 
 def choose(call: Call, top_k: int, dim: int) -> tuple[Chosen, Chosen]:
@@ -23,20 +26,56 @@ def choose(call: Call, top_k: int, dim: int) -> tuple[Chosen, Chosen]:
     return Chosen(choice, "scores", shape), Chosen(choice, "numbers", shape)
 
 
+def scores_of(call: Call, weights: View, numbers: Chosen, dim: int) -> Chosen:
+    """The weights of each token's experts, which were chosen by other scores: `weights` with a correction."""
+    choice = numbers.choice
+    if numbers.what != "numbers" or len(numbers.shape) != 2 or weights.shape != choice.scores.shape or dim % 2 != 1:
+        call.refuse(
+            f"elements of {weights.shape} by {numbers!r} along dimension {dim}; allowed: those of (tokens, experts), along the last"
+        )
+    if choice.made or choice.weights is not None:
+        call.refuse(f"{numbers!r} take weights a second time; allowed: once")
+    choice.weights = weights
+    return Chosen(choice, "scores", numbers.shape)
+
+
+def softmax_of_scores(call: Call, scores: Chosen, dim: int) -> Chosen:
+    """The softmax of each token's scores: that of all experts' scores, over its sum for those that are chosen."""
+    choice = scores.choice
+    if scores.what != "scores" or scores.treatment != PLAIN or choice.made or choice.weights is not None or dim % 2 != 1:
+        call.refuse(f"a softmax of {scores!r} along dimension {dim}; allowed: of the scores as they were chosen, along the last")
+    choice.scores = call.builder.softmax(call.node.path("softmax"), choice.scores, -1)
+    return scores.treated(PLAIN._replace(normalized=True))
+
+
 def sums_of(call: Call, scores: Chosen, dims: list[int], keep: bool) -> Chosen:
     """The sum of each token's scores."""
-    if scores.what != "scores" or scores.normalized or [dim % 2 for dim in dims] != [1] or not keep or len(scores.shape) != 2:
+    if scores.what != "scores" or scores.treatment != PLAIN or [dim % 2 for dim in dims] != [1] or not keep or len(scores.shape) != 2:
         call.refuse(f"a sum of {scores!r} over {dims}; allowed: of the scores of each token")
     return replace(scores, what="sums", shape=(scores.shape[0], 1))
+
+
+def guarded(call: Call, sums: Chosen, least: object) -> Chosen:
+    """Sums plus, or at least, a small number, which keeps them from 0 and changes nothing else."""
+    if sums.what != "sums" or not isinstance(least, int | float) or not 0 <= least <= _GUARD:
+        call.refuse(f"{sums!r} plus, or at least, {least!r}; allowed: sums of scores and a number up to {_GUARD:g}")
+    return sums
 
 
 def normalized(call: Call, scores: Chosen, sums: object) -> Chosen:
     """Scores over their sum."""
     fits = isinstance(sums, Chosen) and sums.choice is scores.choice and (scores.what, sums.what) == ("scores", "sums")
-    if not fits or scores.normalized:
+    if not fits or scores.treatment != PLAIN:
         call.refuse(f"{scores!r} divided by {sums!r}; allowed: by their sum")
-    scores.choice.normalized = True
-    return replace(scores, normalized=True)
+    return scores.treated(PLAIN._replace(normalized=True))
+
+
+def scaled(call: Call, scores: Chosen, factor: object) -> Chosen:
+    """Scores times a number."""
+    number = factor.array.item() if isinstance(factor, Constant) and factor.array.size == 1 else math.nan
+    if scores.what != "scores" or not 0 < number < math.inf:
+        call.refuse(f"{scores!r} times {factor!r}; allowed: scores, by a number above 0")
+    return scores.treated(scores.treatment._replace(factor=scores.treatment.factor * number))
 
 
 def matrices(call: Call, stack: Constant, numbers: object) -> ChosenMatrices:
@@ -60,7 +99,7 @@ def multiplied_by_experts(call: Call, chosen: ChosenMatrices, rows: View) -> Fus
     per_token = repeats > 1
     if repeats not in (1, choice.top_k):
         call.refuse(f"rows that are repeated {repeats} times; allowed: once for each of {choice.top_k} experts")
-    router = _made(call, choice, choice.normalized)
+    router = _made(call, choice, choice.last)
 
     def columns(pending: Deferred, first: int, stop: int) -> View:
         if pending.scale is not None or pending.shift is not None:
@@ -89,15 +128,16 @@ def summed(call: Call, value: Weighted, dims: list[int], keep: bool) -> Plain:
     tokens, width = choice.scores.shape[0], value.rows.shape[1]
     if value.shape != (tokens, choice.top_k, width) or [dim % 3 for dim in dims] != [1] or keep:
         call.refuse(f"a sum of {value!r} {value.shape} over {dims}; allowed: over the experts of each token")
-    router = _made(call, choice, value.scores.normalized)
+    router = _made(call, choice, value.scores.treatment)
     return Plain(call.builder.combine(call.node.path("combine"), value.rows, router, choice.top_k))
 
 
-def _made(call: Call, choice: Choice, is_normalized: bool) -> View:
+def _made(call: Call, choice: Choice, treatment: Treatment) -> View:
     """The layer of a choice."""
-    if is_normalized not in choice.made:
-        choice.made[is_normalized] = call.builder.route(choice.name, choice.scores, choice.top_k, normalized=is_normalized)
-    return choice.made[is_normalized]
+    if treatment not in choice.made:
+        weights, by = (choice.scores, None) if choice.weights is None else (choice.weights, choice.scores)
+        choice.made[treatment] = call.builder.route(choice.name, weights, choice.top_k, chosen_by=by, **treatment._asdict())
+    return choice.made[treatment]
 
 
 def _side_by_side(stack: Array) -> Array:
