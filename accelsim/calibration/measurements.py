@@ -46,9 +46,7 @@ def read_measurements(path: Path, hold: str | None) -> tuple[Measurement, ...]:
 def _row(number: int, row: ReferenceRow, held: bool) -> Measurement:
     if not row.cells["network"]:
         raise row.error("network", "a trace's name, its directory or NAME@FORMAT")
-    milliseconds = row.number("milliseconds")
-    if milliseconds == 0:
-        raise row.error("milliseconds", "a time above 0")
+    milliseconds = row.measured("milliseconds")
     batch = row.integer("batch", 1, MOST_IMAGES) if row.cells.get("batch") else 1
     return Measurement(number, row.cells["network"], row.cells.get("layer", ""), batch, milliseconds, held)
 

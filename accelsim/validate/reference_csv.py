@@ -7,12 +7,14 @@ than it says. Unused columns are ignored.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from accelsim.csv_table import read_table
 from accelsim.errors import ReferenceDataError
+
+LEAST_MS, MOST_MS = 1e-9, 1e12  # a picosecond, some thirty years: the square of an error relative to either is finite
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,13 @@ class ReferenceRow:
         value = int(text)
         if not low <= value <= high:
             raise self.error(column, allowed)
+        return value
+
+    def measured(self, column: str, milliseconds: Callable[[float], float] = float) -> float:
+        """The cell as a number of which `milliseconds` makes a time; ReferenceDataError for one that was never measured."""
+        value = self.number(column)
+        if not value or not LEAST_MS <= milliseconds(value) <= MOST_MS:
+            raise self.error(column, f"a time from {LEAST_MS:g} to {MOST_MS:g} ms, or its rate")
         return value
 
     def number(self, column: str, low: float = 0.0) -> float:

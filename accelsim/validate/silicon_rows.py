@@ -125,13 +125,14 @@ def _row(row: ReferenceRow) -> MeasuredRow:
     unit = _SPELLINGS.get(cells["unit"].lower(), cells["unit"])
     if unit not in (*MILLISECONDS, *RATES):
         raise row.error("unit", ", ".join((*MILLISECONDS, *RATES)))
-    value = row.number("value")
-    if value == 0:
-        raise row.error("value", "a number above 0")
     network, recipe = _stored_bytes_apart(cells)
     chip = cells["chip"].lower() or _chip_of(cells["board"])
     metric = cells["metric"].lower()
-    return MeasuredRow(row.line, cells["board"], chip, network, recipe, cells["context"], metric, value, unit, cells["role"])
+
+    def read(value: float) -> MeasuredRow:
+        return MeasuredRow(row.line, cells["board"], chip, network, recipe, cells["context"], metric, value, unit, cells["role"])
+
+    return read(row.measured("value", lambda value: read(value).milliseconds))
 
 
 def _chip_of(board: str) -> str:

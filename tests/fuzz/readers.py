@@ -118,6 +118,11 @@ conv1,16,16,3,3,3,8,1,
 conv2,14,14,3,3,8,8,2,
 """
 _MEASURED = b"network,milliseconds,layer,batch\ntiny_vit_int8,1.0,,1\ntiny_vit_ssvq,0.8,,1\n"
+_SILICON = (
+    b"board,chip,network_id,recipe,context,metric,value,unit,role\n"
+    b'a,stm32n6570-dk,"mobilenet_v1:depth=0.25,resolution=32,classes=10",int8,,latency,2.5,ms,context\n'
+    b'b,coral,"mobilenet_v1:depth=0.25,resolution=32,classes=10",int8,,throughput,400,inf/s,fit\n'
+)
 _ERRORS = b"layer,format,error\nclassifier,uniform:bits=4,0.5\nclassifier,uniform:bits=8,0.1\n"
 _REQUESTS = b"\n".join(b"%d %s 0x%x" % (4 * index, b"W" if index % 3 == 2 else b"R", 64 * index) for index in range(40))
 _OVERRIDES = (
@@ -201,6 +206,7 @@ def readers() -> tuple[Reader, ...]:
         Reader("SCALE-Sim cfg", ("run", "mcu-16x16", "tiny_vit_ssvq", "-q", "--set", "s.cfg"), "s.cfg", (_CFG,), _TEXT, {}),
         Reader("topology", ("import", "t.csv", "-o", "out", "--seed", "1"), "t.csv", (_TOPOLOGY,), _TABLE, {}),
         Reader("measured", ("calibrate", "mcu-16x16", "m.csv", "--fit", "clock=100 MHz..1 GHz"), "m.csv", (_MEASURED,), _TABLE, {}),
+        Reader("silicon", ("validate", "silicon", "s.csv", "--json"), "s.csv", (_SILICON,), _TABLE, {}),
         Reader("errors of a choice", ("choose", "mcu-16x16", "tiny_vit_float", *_TWO_FORMATS, "--errors", "e.csv", "-q"), "e.csv",
             (_ERRORS,), _TABLE, {}),
         Reader("ONNX", ("import", "m.onnx", "-o", "out"), "m.onnx", _onnx_files(), (mutators.mutate_protobuf,), {}),

@@ -107,7 +107,13 @@ def test_rows_of_unknown_boards_networks_and_recipes_are_named_and_count_as_miss
     [
         ("b,coral,resnet50,int8,,latency,5,ms,guess", "column role: 'guess' is not allowed; allowed: fit, predict, context"),
         ("b,coral,resnet50,int8,,latency,5,hours,fit", "column unit: 'hours' is not allowed; allowed: ms, s, us, tok/s, inf/s"),
-        ("b,coral,resnet50,int8,,latency,0,ms,fit", "column value: '0' is not allowed; allowed: a number above 0"),
+        (
+            "b,coral,resnet50,int8,,latency,0,ms,fit",
+            "column value: '0' is not allowed; allowed: a time from 1e-09 to 1e+12 ms, or its rate",
+        ),
+        ("b,coral,resnet50,int8,,latency,5e-324,ms,fit", "column value: '5e-324' is not allowed; allowed: a time from"),
+        ("b,coral,resnet50,int8,,throughput,1e300,inf/s,fit", "column value: '1e300' is not allowed; allowed: a time from"),
+        ("b,coral,resnet50,int8,,latency,1e10,s,fit", "column value: '1e10' is not allowed; allowed: a time from"),
     ],
 )
 def test_a_cell_that_cannot_be_read_is_refused(tmp_path: Path, line: str, message: str) -> None:

@@ -6,6 +6,7 @@ another obstacle is found once the first is gone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -83,7 +84,7 @@ class _Explaining(OnnxWalk):
     def _replace(self, name: str) -> None:
         """Go on with a new activation in the place of a result, or without it if its shape is not known."""
         shape = self._inferred.get(name)
-        if shape:
+        if shape is not None:
             with self._noting(shape):
                 self._bind(name, self._substitute(name, shape))
                 return
@@ -93,10 +94,8 @@ class _Explaining(OnnxWalk):
         builder = self.recorder.builder
         if len(shape) == 4 and shape[0] == 1:
             return Plain(builder.image(builder.unique(name), *shape[1:]))
-        rows = 1
-        for size in shape[:-1]:
-            rows *= size
-        return Plain(builder.tokens(builder.unique(name), rows, shape[-1]).reshape(shape))
+        *outer, width = shape or (1,)
+        return Plain(builder.tokens(builder.unique(name), math.prod(outer), width).reshape(shape))
 
     def _shape(self, name: str) -> Shape | None:
         value = self.values.get(name)
