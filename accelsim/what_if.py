@@ -152,7 +152,7 @@ IDEALS: tuple[Ideal, ...] = (
     Ideal(
         "vector unit",
         "vector unit",
-        "a row per pass and cycle, each function in its fewest passes; one of the two where both crowd the buffer's ports",
+        "a row per pass and cycle, each function in its fewest passes; one of the two where both hold other work up",
         _vector_unit,
         parts=(_vector_lanes, _vector_passes),
     ),
@@ -236,7 +236,7 @@ def what_if(
             out.append(WhatIf(ideal.name, ideal.resource, ideal.description, baseline, 1.0, "the chip is already configured this way"))
             continue
         result = run(other, planned_for=accelerator)
-        if _port_cycles(result) > _port_cycles(baseline):
+        if accelerator.cores > 1 or _port_cycles(result) > _port_cycles(baseline):  # work that comes earlier may stand in another's way
             parts = [with_overrides(accelerator, part(accelerator, traces)) for part in ideal.parts]
             tried = [result, *(run(part, planned_for=accelerator) for part in parts if part != accelerator)]
             result = min(tried, key=lambda item: item.total_cycles)
