@@ -298,7 +298,7 @@ def _choices(target: Target, networks: Sequence[PlacedNetwork], lows: Sequence[L
         "weights": target.weight_buffer.residency,
         **({"l2": _l2_choice(target)} if target.l2 is not None else {}),
         **({"mapping": _mapping_choice(builds)} if target.array.mapping != "tiles" else {}),
-        **({"dataflow": _dataflow_choice(target, builds)} if target.array.may_hold_outputs or target.array.holds_inputs else {}),
+        **({"dataflow": _dataflow_choice(target, builds)} if target.array.may_hold_outputs or target.array.may_hold_inputs else {}),
         "overlap": target.control.overlap,
     }
 
@@ -306,9 +306,12 @@ def _choices(target: Target, networks: Sequence[PlacedNetwork], lows: Sequence[L
 def _dataflow_choice(target: Target, builds: Sequence[LayerBuild]) -> str:
     """How many layers of products keep their sums, or their activations, in the PEs, on a chip that may."""
     products = [build for build in builds if build.layer.product is not None]
-    figure, name = ("is_reads", "input") if target.array.holds_inputs else ("os_reads", "output")
-    held = sum(figure in build.figures for build in products)
-    return f"{held} of {len(products)} products {name} stationary, the others weight stationary"
+    held = {"output": "os_reads", "input": "is_reads"}
+    counts = {name: sum(figure in build.figures for build in products) for name, figure in held.items()}
+    told = "input" if target.array.holds_inputs else "output"
+    (first, count), *more = [(name, count) for name, count in counts.items() if count] or [(told, 0)]
+    others = "".join(f", {count} {name} stationary" for name, count in more)
+    return f"{count} of {len(products)} products {first} stationary{others}, the others weight stationary"
 
 
 def _mapping_choice(builds: Sequence[LayerBuild]) -> str:

@@ -15,15 +15,10 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from accelsim.compiler.core_splits import Split, operand_region, planes_apart, stays
-from accelsim.compiler.gemv import gemv_cycles, tile_cycles
-from accelsim.compiler.held_outputs import fold_cycles
 from accelsim.compiler.plan import Op, Plan, Region, Tensor, TensorId
+from accelsim.compiler.product_cost import product_cycles
 from accelsim.compiler.product_facts import ProductFacts, product_facts, product_key
 from accelsim.compiler.target import Target
-from accelsim.hw.decode_mac_core import CoreGeometry
-from accelsim.hw.l2 import L2
-from accelsim.hw.mappings.gemv import Gemv
-from accelsim.hw.mappings.mapping import TILES
 
 
 class _Moved(NamedTuple):
@@ -93,8 +88,8 @@ class SplitCost:
         times = len(split.shares) if split.how == "rows" else 1
         weights = facts.split.image_bytes * (1 if self._target.control.weight_broadcast else times)
         cycles = max(cycles, facts.bounds.get("rom", 0) * times)
-        loading = self._cycles(self._target.placement.weights, weights)
-        return max(Fraction(cycles), loading) + self._cycles(self._target.placement.activations, moved)
+        loading = self._target.transfer_cycles(self._target.placement.weights, weights)
+        return max(Fraction(cycles), loading) + self._target.transfer_cycles(self._target.placement.activations, moved)
 
     def _passes(self, tensor: Tensor, splits: Sequence[Split]) -> bool:
         """Whether a tensor is written or read through the memory; those of the host are on one core, too."""
@@ -112,7 +107,7 @@ class SplitCost:
         times = len(split.shares) if split.how == "rows" else 1  # that weights are decoded, and read unless one read serves all
         reads = 1 if self._target.control.weight_broadcast else times
         loaded = (facts.split.image_bytes + facts.reuse.header_bytes) * reads if facts.records else 0
-        least = max(Fraction(facts.bounds.get("rom", 0) * times), self._cycles(self._target.placement.weights, loaded))
+        least = max(Fraction(facts.bounds.get("rom", 0) * times), self._target.transfer_cycles(self._target.placement.weights, loaded))
         found: dict[int, Fraction] = {}
         for share in split.shares:
             apart = op.head < 0
@@ -125,7 +120,8 @@ class SplitCost:
         """Cycles of some rows and outputs of a product: those of its mapping, and no fewer than their part of the array's bound."""
         geometry, part = facts.split.geometry, replace(op, m=rows, n=columns, row_tile=None)
         bound = -(-facts.bounds["array"] * rows * columns // (op.m * op.n))
-        return max(bound, _mapped_cycles(self._target, part, geometry, facts.bounds["decode"] * columns // op.n))
+        found = product_cycles(self._target, part, geometry)
+        return max(bound, facts.bounds["decode"] * columns // op.n if found is None else found)
 
     def _function(self, op: Op, split: Split) -> Mapping[int, Fraction]:
         """Core -> cycles of its lanes."""
@@ -187,22 +183,4 @@ class SplitCost:
         size = sum(part.pieces * -(-part.size // burst) * burst for moved in parts.values() for part in moved)
         most = max(sum(part.pieces * -(-part.size // transfer) for part in moved) for moved in parts.values())
         latency = self._target.exchange.latency_cycles
-        return max(self._cycles(memory, size), Fraction(most * latency, self._target.exchange.places)) + latency
-
-    def _cycles(self, memory: str, size: int) -> Fraction:
-        """Least cycles that bytes take through the port of a memory."""
-        if memory == L2 and self._target.l2 is not None:
-            return size / self._target.l2.bytes_per_cycle
-        rate = self._target.memory(memory).bytes_per_cycle
-        return size / rate if rate else Fraction(0)
-
-
-def _mapped_cycles(target: Target, op: Op, geometry: CoreGeometry, decode: int) -> int:
-    """Estimated cycles of a product in its mapping; of one that is ranked nowhere else those of the decoder."""
-    if isinstance(geometry.mapping, Gemv):
-        return gemv_cycles(target, op, geometry)
-    if geometry.mapping.owns_sums and geometry.mapping.packed:
-        return fold_cycles(target, op, geometry)
-    if geometry.mapping == TILES and geometry.file == 1:
-        return tile_cycles(target, op, geometry)
-    return decode
+        return max(self._target.transfer_cycles(memory, size), Fraction(most * latency, self._target.exchange.places)) + latency

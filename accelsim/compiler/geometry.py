@@ -13,8 +13,7 @@ from fractions import Fraction
 from accelsim.compiler.depthwise import map_groups
 from accelsim.compiler.fold_size import fit_folds
 from accelsim.compiler.group_scales import with_scales
-from accelsim.compiler.held_inputs import hold_inputs
-from accelsim.compiler.held_outputs import hold_outputs
+from accelsim.compiler.held_operands import hold_as_told, hold_of_layer
 from accelsim.compiler.target import Target
 from accelsim.compiler.tile_tables import with_tables
 from accelsim.errors import CompileError
@@ -99,8 +98,7 @@ def _mapped(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> Cor
     """The core with the mapping of the layer's groups, and with sums, activations or folds of weights that stay in the PEs."""
     if target.ranked_by is not None:
         return geometry.planned_as(weight_geometry(target.ranked_by, layer))
-    mapped = fit_folds(target, hold_outputs(target, map_groups(target, geometry, layer)), layer)
-    return hold_inputs(target, mapped) if layer.tile_groups == 1 else mapped
+    return hold_of_layer(target, fit_folds(target, map_groups(target, geometry, layer), layer), layer)
 
 
 def _book_passes(target: Target, path: DecodePath, name: str) -> int:
@@ -201,7 +199,7 @@ def activation_geometry(target: Target, transposed: bool, cached: bool = False, 
                 f"allowed: raw values of at least {16 * d} bits per cycle (array.raw_weights_per_cycle), or a cache of 8 or 4 bits"
             )
     raw = _raw_geometry(target, width.codeword_length, records, axis, stored, word_bits)
-    return hold_inputs(target, hold_outputs(target, raw))
+    return hold_as_told(target, raw)
 
 
 def _raw_geometry(target: Target, d: int, records: int, axis: int, bits: int | Fraction, word_bits: int) -> CoreGeometry:

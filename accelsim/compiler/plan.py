@@ -180,6 +180,11 @@ class Op:
     def on_array(self) -> bool:
         return self.m > 0
 
+    @property
+    def whole_rows(self) -> int:
+        """Rows of the whole product, which a row tile is part of."""
+        return self.m if self.row_tile is None else self.row_tile.all_rows
+
     def window_of(self, role: Role) -> LineWindow | None:
         """The window in which it reads an activation: a fused residual sum reads rows, whatever the product before it does."""
         return self.layer.window if role == ("rows" if self.on_array else "operand") else None

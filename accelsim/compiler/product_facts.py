@@ -9,7 +9,7 @@ import numpy as np
 
 from accelsim.compiler.gemv import map_product
 from accelsim.compiler.geometry import activation_geometry, weight_geometry
-from accelsim.compiler.held_outputs import choose_dataflow
+from accelsim.compiler.held_operands import hold_of_product
 from accelsim.compiler.image import image_bits
 from accelsim.compiler.merged_groups import image_tiles
 from accelsim.compiler.plan import Op
@@ -116,7 +116,7 @@ def product_geometry(target: Target, op: Op) -> CoreGeometry:
         geometry = activation_geometry(target, heads.transposed_b, heads.from_cache, bits)
     if target.ranked_by is not None:
         return _in_passes(target, op, geometry.planned_as(product_geometry(target.ranked_by, op)))
-    return _in_passes(target, op, choose_dataflow(target, op, map_product(target, op, geometry)))
+    return _in_passes(target, op, hold_of_product(target, op, map_product(target, op, geometry)))
 
 
 def _in_passes(target: Target, op: Op, geometry: CoreGeometry) -> CoreGeometry:

@@ -68,7 +68,7 @@ def lower_product(inference: Inference, op: Op) -> None:
         build.figures["shifted_sums"] += op.row_bytes * op.m * split.all_tiles * split.geometry.cols
     if target.array.depthwise != "column" and layer.tile_groups > 1:
         build.notes.append(mapping.group_name)
-    if target.array.mapping != "tiles" or target.array.may_hold_outputs or target.array.holds_inputs:
+    if target.array.mapping != "tiles" or target.array.may_hold_outputs or target.array.may_hold_inputs:
         build.notes.append(mapping.name(split.geometry))
     for name, figure in mapping.figures(target.activation_buffer, layer, split).items():
         build.figures[name] += figure

@@ -42,6 +42,7 @@ class TargetArray:
     dataflow: Dataflow
     may_hold_outputs: bool
     holds_inputs: bool
+    may_hold_inputs: bool
     depthwise: Depthwise
     column_feed: int | None
     scale_at: Literal["channel", "weight", "group"]
@@ -175,6 +176,7 @@ class Target:
     Attributes
     ----------
     name : for error messages, which no program contains; not compared
+    wide_rows : whether rows of some product with weights have elements of more than 8 bits
     warnings : about the accelerator alone, whatever it runs
     exchange : between cores whose shares are ranked
     ranked_by : the target by whose costs head orders and mappings are ranked, of a chip that is idealized the chip itself; None: this one
@@ -196,6 +198,7 @@ class Target:
     placement: Placement
     warnings: tuple[str, ...]
     exchange: TargetExchange
+    wide_rows: bool
     ranked_by: Target | None = None
 
     @property
@@ -225,9 +228,15 @@ class Target:
             return TargetMemory(1, self.l2.room_bytes if self.l2 else None, None)
         return self.flash if name == "flash" else self.dram
 
+    def transfer_cycles(self, memory: str, size: int) -> Fraction:
+        """Least cycles that bytes take through the port of a memory."""
+        rate = self.l2.bytes_per_cycle if memory == L2 and self.l2 is not None else self.memory(memory).bytes_per_cycle
+        return size / rate if rate else Fraction(0)
+
 
 def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
     """The target of `accelerator` for compiling `traces`."""
+    traces = tuple(traces)
     formats = {layer.weight.format for trace in traces for layer in trace.weighted_layers()}
     array = accelerator.array
     own = (item.decode_path().entries_of_tile(array.rows, array.dense_cols) for item in formats)
@@ -251,6 +260,7 @@ def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
         placement=accelerator.placement,
         warnings=(shortage,) if shortage else (),
         exchange=_exchange(accelerator),
+        wide_rows=_wide_rows(accelerator, traces),
     )
 
 
@@ -280,6 +290,13 @@ def _exchange(accelerator: Accelerator) -> TargetExchange:
     if memory == "dram" and accelerator.dram is not None:
         latency_ps = read_latency_ps(accelerator.dram) + accelerator.dma.fabric_latency
     return TargetExchange(cycle_at(latency_ps, accelerator.clock), accelerator.dma.max_transfers)
+
+
+def _wide_rows(accelerator: Accelerator, traces: Iterable[Trace]) -> bool:
+    """Whether a product with weights reads wide elements; false where nobody asks, so that such networks have one program."""
+    if not accelerator.array.may_hold_inputs:
+        return False
+    return any(trace.shapes[layer.inputs[0]].bits > 8 for trace in traces for layer in trace.weighted_layers())
 
 
 def _l2(accelerator: Accelerator) -> TargetL2 | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from accelsim.compiler.gemv import tile_period
 from accelsim.compiler.layer_weights import LayerWeights, weights_of_layers
 from accelsim.compiler.plan import Plan
 from accelsim.compiler.target import Target
@@ -52,7 +51,7 @@ def _cost(target: Target, layer: WeightedLayer, item: LayerWeights, rate: float)
     geometry, groups = item.geometry, layer.tile_groups
     stripes = groups * -(-layer.n // groups // geometry.cols)
     tiles = geometry.tile_count(layer.k)
-    load = sum(tile_period(geometry, layer.k, kt, 0) for kt in range(tiles))
+    load = sum(geometry.tile_period(layer.k, kt, 0) for kt in range(tiles))
     held = item.header_bytes + item.image_bytes <= target.weight_buffer.capacity
     return RowTileCost(0 if held else item.image_bytes, rate * stripes * load, rate * stripes * tiles)
 

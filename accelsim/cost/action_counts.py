@@ -162,7 +162,7 @@ def _held_counts(accelerator: Accelerator, cycles: int) -> dict[Action, Span]:
     held = {
         GEMV_HELD: accelerator.array.few_rows > 0,
         OS_HELD: accelerator.array.may_hold_outputs,
-        IS_HELD: accelerator.array.holds_inputs,
+        IS_HELD: accelerator.array.may_hold_inputs,
         LANE_HELD: accelerator.vector_unit.depthwise_taps is not None,
     }
     return _exact({action: cycles for action, has in held.items() if has})

@@ -242,7 +242,7 @@ def _held_sum_energies(accelerator: Accelerator, technology: Technology) -> dict
 def _bank_energies(accelerator: Accelerator, technology: Technology) -> dict[str, ActionEnergy]:
     """A weight into a bank and out of it, and the banks' clock; nothing where activations do not stay."""
     array, register, gate = accelerator.array, technology.energy.register_bit_pj, technology.energy.gate_pj
-    if not array.holds_inputs:
+    if not array.may_hold_inputs:
         return {}
     mux, bits = input_stationary_gates.bank_read_gates(accelerator), input_stationary_gates.bank_bits(accelerator)
     moved = register.span * array.weight_bits + gate.span * gate_counts.MUX_SHARE * mux

@@ -19,7 +19,7 @@ _SIDES = 2  # inputs of a multiplexer
 def bank_bits(accelerator: Accelerator) -> int:
     """Bits of both banks of weights; none where activations do not stay."""
     array = accelerator.array
-    return _BANKS * array.rows * array.cols * array.weight_bits if array.holds_inputs else 0
+    return _BANKS * array.rows * array.cols * array.weight_bits if array.may_hold_inputs else 0
 
 
 def banks(accelerator: Accelerator) -> Span:

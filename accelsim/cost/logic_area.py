@@ -238,7 +238,7 @@ def _held_sums(accelerator: Accelerator, technology: Technology) -> tuple[AreaCo
 def _held_inputs(accelerator: Accelerator, technology: Technology) -> tuple[AreaComponent, ...]:
     """Parts for activations that stay in the PEs; none on a chip where none do."""
     array, parts = accelerator.array, input_stationary_gates
-    if not array.holds_inputs:
+    if not array.may_hold_inputs:
         return ()
     what = (f"2 x {array.rows} x {array.cols} weights of {array.weight_bits} bits",)
     flow = technology.logic.mac_array_factor.span

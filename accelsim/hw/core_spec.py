@@ -57,8 +57,8 @@ class ArraySpec(Record):
         description="operand held in a PE: weight_stationary: one weight; enhanced_weight_stationary: a file of weights, one of each of "
         "neighbouring N-tiles, which a row that is read once meets one after the other; output_stationary: a sum, while decoded weights "
         "and activations pass; input_stationary: an activation, while decoded weights pass (both but for formats with scales per group of "
-        "weights, which stay weight stationary); cheapest: of a weight and a sum the "
-        "one with fewer estimated cycles, product by product (input_stationary, which needs an image in another order, is not ranked)",
+        "weights, which stay weight stationary); cheapest: of a weight, a sum and an activation (with max_m of at least cols) the one with "
+        "the fewest estimated cycles, product by product, or layer by layer for an activation, which needs an image in another order",
     )
     weight_file: Annotated[int | None, unit("weights")] = Field(
         default=None,
@@ -264,8 +264,13 @@ class ArraySpec(Record):
 
     @property
     def holds_inputs(self) -> bool:
-        """Whether activations stay in the PEs."""
+        """Whether activations of all products stay in the PEs."""
         return self.dataflow == "input_stationary"
+
+    @property
+    def may_hold_inputs(self) -> bool:
+        """Whether activations of some products may stay in the PEs: accumulators take a whole N-tile of outputs."""
+        return self.holds_inputs or (self.dataflow == "cheapest" and self.max_m >= self.cols)
 
     @property
     def held_weights(self) -> int:

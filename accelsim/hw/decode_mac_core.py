@@ -237,6 +237,18 @@ class CoreGeometry:
         """Pops of one N-stripe, of scales or tables and of records."""
         return int(self.tile_pops(k).sum()) if self.ahead else self.stripe_groups(k)
 
+    def width_cycles(self, pops: int) -> int:
+        """Cycles in which the weight buffer's port reads the bits of so many pops."""
+        return -(-pops * self.pop_bits // self.word_bits)
+
+    def tile_period(self, k: int, kt: int, steps: int) -> int:
+        """Cycles from a tile's swap to the next one's, whose rows take `steps`: a group is popped behind the row of PEs that it ends in."""
+        groups = self.tile_groups(k, kt)
+        behind = max(self.last_row(0) + groups - 1, self.last_row(groups - 1)) + self.cols
+        pops = groups + self.scale_pops(k, kt)
+        load = max(pops, self.width_cycles(pops), -(-behind // self.shadow_sets))
+        return max(load, steps)
+
     def run_rows(self, stripes: int) -> int:
         """Rows of a run over so many N-stripes."""
         return self.mapping.run_rows(self, stripes)

@@ -75,6 +75,7 @@ CASES = {
     "DeiT-tiny in SSVQ": Case(EDGE, (load_trace(find_trace("deit_tiny_ssvq_k16d8")),)),
     "block-diagonal tiles": Case(load_accelerator("edge-64x64", ["array.depthwise=cheapest"]), (every_layer().trace(),)),
     "few rows": Case(tiny_accelerator(array__mapping="cheapest", array__gemv_max_m=8), (ENCODER,)),
+    "a dataflow per layer": Case(tiny_accelerator(array__dataflow="cheapest"), (ENCODER,)),
     "columns with feeds": Case(FED, (every_layer().trace(),)),
     "depthwise layers on the lanes": Case(ON_LANES, (every_layer().trace(),)),
     "several cores": Case(tiny_accelerator(cores=3, codebook__banks=2, codebook__ports=2), (ENCODER,), frames=2),

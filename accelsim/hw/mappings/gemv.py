@@ -6,7 +6,7 @@ from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from accelsim.hw.mappings.mapping import Int64, Mapping, ProductRuns
+from accelsim.hw.mappings.mapping import Int64, Mapping, Product, ProductRuns, RankedChip, row_steps
 from accelsim.hw.sram import ActivationBufferSpec
 from accelsim.ops.mac_layers import MacLayer
 
@@ -50,6 +50,19 @@ class Gemv(Mapping):
         """A row per group and cycle."""
         del layer
         return int((split.nt_counts * -(-split.run_rows // rows_per_cycle)).sum()) * split.stripe_cycles
+
+    def estimated_cycles(self, chip: RankedChip, product: Product, geometry: CoreGeometry) -> int:
+        """Estimated cycles group by group: each takes its rows, or its bits; or the lanes take the sums of the stripes.
+
+        Of the scales ahead of a tile, a pop for each row but one passes while the group before meets them.
+        """
+        k, groups, vector = product.k, geometry.stripe_groups(product.k), chip.vector_unit
+        steps = row_steps(chip, product.layer, product.rows, geometry.group_rows)
+        scales = [geometry.scale_pops(k, kt) for kt in range(geometry.tile_count(k))]
+        behind = sum(max(0, pops - (steps - 1)) for pops in scales)
+        pops = max(groups * steps + behind, geometry.width_cycles(groups + sum(scales)))
+        drain = vector.row_cycles(product.rows * geometry.cols, vector.passes.requantize)
+        return -(-product.n // geometry.cols) * max(pops, drain)
 
     def figures(self, buffer: ActivationBufferSpec, layer: MacLayer, split: ProductRuns) -> Dictionary[str, int]:
         """The steps of all runs."""

@@ -8,11 +8,12 @@ Disputable assumption: results leave channel by channel, so each of them is writ
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from accelsim.hw.mappings.mapping import Int64, Mapping, ProductRuns
+from accelsim.hw.mappings.mapping import Int64, Mapping, Product, ProductRuns, RankedChip
 from accelsim.hw.row_accesses import row_accesses
 from accelsim.hw.sram import ActivationBufferSpec
 from accelsim.ops.mac_layers import MacLayer
@@ -65,6 +66,36 @@ class InputStationary(Mapping):
         """A step per cycle."""
         del layer
         return int((-(-split.run_columns // rows_per_cycle)).sum()) * split.kt_count
+
+    def estimated_cycles(self, chip: RankedChip, product: Product, geometry: CoreGeometry) -> int:
+        """Estimated cycles of all folds, for each M-tile: of a K-tile the outputs, the decoding, or the load of rows behind the wave.
+
+        The drain overlaps the K-tile that completes the sums, and the next run if the accumulators have two banks and the drain leaves
+        that run's rows a port of the buffer; the last drain is seen.
+        """
+        chunks = -(-product.rows // geometry.cols)
+        rows = -(-product.rows // chunks)
+        cycles = seen = 0
+        for tiles, count in Counter(geometry.folds(-(-product.n // geometry.cols))).items():
+            periods, drain, alone = self._run(chip, product, geometry, rows, tiles)
+            seen = max(0, drain - periods[-1])
+            cycles += count * (sum(periods) + seen if alone else max(sum(periods), drain))
+            seen = 0 if alone else seen
+        return chunks * cycles + seen
+
+    def _run(self, chip: RankedChip, product: Product, geometry: CoreGeometry, rows: int, tiles: int) -> tuple[list[int], int, bool]:
+        """Of a run of so many rows and N-tiles: (cycles of each K-tile, cycles of the drain, whether no other run overlaps it)."""
+        buffer, vector, array = chip.activation_buffer, chip.vector_unit, chip.array
+        outputs = min(tiles * geometry.cols, product.n)
+        reads = -(-rows * row_accesses(buffer, product.layer, geometry.rows) // buffer.port_accesses)
+        wave = geometry.rows + geometry.cols - 1 + max(0, reads - rows)
+        least = max(-(-outputs // array.rows_per_cycle), reads, -(-wave // geometry.shadow_sets))
+        groups = [tiles * geometry.tile_groups(product.k, kt) for kt in range(geometry.tile_count(product.k))]
+        periods = [max(least, pops, geometry.width_cycles(pops)) for pops in groups]
+        lanes = vector.row_cycles(rows, vector.passes.requantize)
+        written = -(-rows // buffer.port_accesses)  # cycles of the ports: an access for each result
+        drain = outputs * max(lanes, written) if lanes else 0
+        return periods, drain, array.accumulator_banks == 1 or 0 < lanes <= written
 
     def figures(self, buffer: ActivationBufferSpec, layer: MacLayer, split: ProductRuns) -> Dictionary[str, int]:
         """Accesses of the activation buffer, and activations that were loaded."""

@@ -1,4 +1,8 @@
-"""A mapping: where weights meet activations and where sums stand. The base is the core's own: tile by tile in the PEs, sums outside."""
+"""A mapping: where weights meet activations and where sums stand. The base is the core's own: tile by tile in the PEs, sums outside.
+
+A mapping estimates the cycles of a product, by which the compiler ranks it. Disputable assumptions: memory, bank conflicts and what begins
+and ends a layer are not part of the estimate; the lanes drain what the array adds up, at their own rate, behind it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.hw.row_accesses import row_accesses
 from accelsim.hw.sram import ActivationBufferSpec
+from accelsim.hw.vector_unit import VectorUnitSpec
 from accelsim.ops.mac_layers import MacLayer
 
 if TYPE_CHECKING:
@@ -53,6 +59,49 @@ class ProductRuns(Protocol):
     def first_rows(self) -> Int64: ...
     @property
     def run_rows(self) -> Int64: ...
+
+
+class RankedArray(Protocol):
+    """The fields of an array that estimates read; see `hw.core_spec.ArraySpec`."""
+
+    @property
+    def rows_per_cycle(self) -> int: ...
+    @property
+    def accumulator_banks(self) -> int: ...
+
+
+class RankedChip(Protocol):
+    """The fields of a chip that estimates read; see `Accelerator`."""
+
+    @property
+    def array(self) -> RankedArray: ...
+    @property
+    def activation_buffer(self) -> ActivationBufferSpec: ...
+    @property
+    def vector_unit(self) -> VectorUnitSpec: ...
+
+
+class Product(NamedTuple):
+    """A product whose cycles are estimated.
+
+    Attributes
+    ----------
+    layer : where it comes from
+    rows : all of them, whatever tiles they fall into
+    k : reduction
+    n : outputs, of all groups
+    """
+
+    layer: MacLayer
+    rows: int
+    k: int
+    n: int
+
+
+def row_steps(chip: RankedChip, layer: MacLayer, rows: int, elements: int) -> int:
+    """Cycles in which rows of so many elements are taken in and read: those that take several accesses wait for a port of the buffer."""
+    waits = rows * (-(-row_accesses(chip.activation_buffer, layer, elements) // chip.activation_buffer.port_accesses) - 1)
+    return -(-rows // chip.array.rows_per_cycle) + waits
 
 
 class Stripes(NamedTuple):
@@ -180,6 +229,22 @@ class Mapping:
         full, rest = np.divmod(split.nt_counts, split.file)  # folds of a K-tile, and tiles of one that holds fewer
         steps = full * -(-split.run_rows * split.file // rows_per_cycle) + -(-split.run_rows * rest // rows_per_cycle)
         return int(steps.sum()) * split.kt_count
+
+    def estimated_cycles(self, chip: RankedChip, product: Product, geometry: CoreGeometry) -> int | None:
+        """Estimated cycles tile by tile: each takes its rows, its bits, or its load behind the wave; or the lanes take the rows.
+
+        Rows that the accumulators do not hold together read the tiles again for each chunk of them. None: of a mapping, or of files of
+        weights, that no ranking compares.
+        """
+        if geometry.file > 1 or self != TILES:
+            return None
+        groups, tiles = product.layer.tile_groups, geometry.tile_count(product.k)
+        chunks = -(-product.rows // geometry.max_m)
+        rows = -(-product.rows // chunks)
+        steps = row_steps(chip, product.layer, rows, geometry.rows)
+        array = sum(geometry.tile_period(product.k, kt, steps) for kt in range(tiles))
+        drain = rows * chip.vector_unit.row_cycles(geometry.cols, chip.vector_unit.passes.requantize)
+        return groups * -(-product.n // groups // geometry.cols) * chunks * max(array, drain)
 
     def lane_passes(self, k: int) -> int:
         """Passes of the vector unit over each output ahead of its requantization, for a reduction of k."""

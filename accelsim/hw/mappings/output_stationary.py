@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.hw.mappings.mapping import Int64, Mapping, ProductRuns
+from accelsim.hw.mappings.mapping import Int64, Mapping, Product, ProductRuns, RankedChip
 from accelsim.hw.row_accesses import row_accesses
 from accelsim.hw.sram import ActivationBufferSpec
 from accelsim.ops.mac_layers import MacLayer
@@ -56,6 +56,19 @@ class OutputStationary(Mapping):
         """A step per cycle."""
         del layer
         return int(split.nt_counts.sum()) * -(-split.k // rows_per_cycle)
+
+    def estimated_cycles(self, chip: RankedChip, product: Product, geometry: CoreGeometry) -> int:
+        """Estimated cycles of all folds, for each N-stripe and R rows: steps, decoding, reads, or the drain of the sums before."""
+        k, buffer, vector = product.k, chip.activation_buffer, chip.vector_unit
+        layer, groups, pops = product.layer, product.layer.tile_groups, geometry.stripe_groups(product.k)
+        chunks = -(-product.rows // geometry.rows)
+        own = -(-product.rows // chunks)
+        steps = -(-k // chip.array.rows_per_cycle)
+        reads = -(-own * row_accesses(buffer, layer, geometry.rows) * k // (min(geometry.rows, k) * buffer.port_accesses))
+        drain = max(geometry.rows, own * vector.row_cycles(geometry.cols, vector.passes.requantize))
+        work = max(steps, pops, geometry.width_cycles(pops), reads)
+        fold = max(work, drain) if chip.array.accumulator_banks > 1 else work + drain
+        return groups * -(-product.n // groups // geometry.cols) * chunks * fold
 
     def figures(self, buffer: ActivationBufferSpec, layer: MacLayer, split: ProductRuns) -> Dictionary[str, int]:
         """Accesses of the activation buffer, and cycles in which the sums of a fold move down by a row: R for each."""
