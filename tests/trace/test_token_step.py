@@ -73,6 +73,15 @@ def test_a_step_reads_each_key_and_value_once_for_all_heads_that_share_it() -> N
     ]
 
 
+def test_the_four_rows_of_a_step_meet_two_tiles_of_keys_and_two_of_values() -> None:
+    # 64 x 64 PEs. Keys: 64 x 100, a second tile with 36 of its 64 columns, the others padding: 28 x 64 B. Values: 100 x 64, the second
+    # tile with 36 rows, trimmed. 4 rows pass each tile.
+    layers = {layer.name: layer for layer in run(model(), 1, 99).layers}
+    assert [layers[name].cycles["busy"] for name in ("s0", "c0")] == [2 * 4, 2 * 4]
+    padding = [sum(item.bits for item in layers[name].traffic if item.operand == "padding") // 8 for name in ("s0", "c0")]
+    assert padding == [28 * 64, 0]
+
+
 @pytest.mark.parametrize(
     ("kv_heads", "blocks", "tokens", "context", "batch"), [(2, 3, 1, 50, 1), (4, 1, 5, 20, 1), (2, 1, 1, 33, 3), (1, 2, 1, 700, 2)]
 )
