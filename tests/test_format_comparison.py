@@ -16,6 +16,8 @@ from accelsim.cli import app
 from accelsim.cli.formats import packed_traces
 from accelsim.compiler.codebook_fit import codebook_overrides
 from accelsim.compression.decoder_presets import DECODER_PRESETS
+from accelsim.compression.open_trace import open_trace
+from accelsim.cost.area import area_of
 from accelsim.cost.technology import load_technology
 from accelsim.errors import CompileError, ConfigError
 from accelsim.format_comparison import compare_formats
@@ -130,6 +132,23 @@ def test_the_codebook_of_a_chip_is_the_one_that_the_trace_asks_for() -> None:
         )
     rom = load_accelerator("edge-32x32", ["codebook.store=rom", "codebook.circuit=logic_rom"])
     assert codebook_overrides(rom, load_trace(TRACES / "deit_tiny_int8"))[2:] == ("codebook.store=ram", "codebook.circuit=flops")
+
+
+def test_an_entry_of_a_fitted_codebook_is_as_long_as_the_longest_codeword() -> None:
+    chip = load_accelerator("edge-32x32")
+    for text, length in (("palette:bits=4", 1), ("palette:bits=4,d=2", 2), ("vq:k=16,d=4", 4), ("vq:k=16,d=16", 16), ("uniform:bits=4", 8)):
+        assert codebook_overrides(chip, open_trace(f"deit_tiny_float@{text}"))[1] == f"codebook.codeword_length={length}"
+    threes = load_accelerator("edge-32x32", ["array.rows=48", "array.cols=48"])  # four part raw records of 8 evenly, three do not
+    assert codebook_overrides(threes, open_trace("deit_tiny_float@vq:k=16,d=3"))[1] == "codebook.codeword_length=4"
+
+
+def test_a_palette_pays_for_single_values() -> None:
+    """Two sets of 16 values of 8 bits in flops with 4 ports: 256 bits x (8.0 + 2.15 x 4) gates, and 45 x 4 of output registers."""
+    chip = load_accelerator(CHIP)
+    trace = open_trace("deit_tiny_float@palette:bits=4")
+    parts = area_of(load_accelerator(CHIP, codebook_overrides(chip, trace)), load_technology("nangate45")).components
+    gates = sum(part.gates.nominal for part in parts if part.group == "codebook" and part.gates is not None)
+    assert gates == pytest.approx(256 * (8.0 + 2.15 * 4) + 45 * 4)
 
 
 @compiled

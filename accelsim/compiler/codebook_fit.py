@@ -3,7 +3,7 @@
 A ROM takes all codebooks that the trace's formats define, one after the other. Assumes that a designer who builds a chip for one format
 gives it this format's codebook and nothing else: a RAM for codebooks of the layers, or for the tables of a tile (macros where flops would
 be many), a ROM for a shared one, a single entry where no layer has any; and a decoder for their masks if all have the same N:M. Ports,
-sets, banks and latency remain the chip's own.
+sets, banks and latency remain the chip's own. Raw records are as long as an entry, so a palette of single values parts them finer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def codebook_fields_for(accelerator: Accelerator, formats: Iterable[WeightFormat
     coded = [item for item in dict.fromkeys(formats) if item.codebook_scope != "none"]
     tile = accelerator.array.rows, accelerator.array.dense_cols
     entries = max([sum(built_in_entries(coded).values()), *(_rounded_entries(item.decode_path(), *tile) for item in coded), 1])
-    length = max([accelerator.codebook.codeword_length, *(item.decode_path().d for item in coded)])
+    length = _length(accelerator.codebook.codeword_length, max((item.decode_path().d for item in coded), default=0))
     bits = 8 * entries * length
     if any(item.codebook_scope == "shared" for item in coded):
         store, circuit = "rom", "logic_rom" if bits <= LOGIC_ROM_BITS else "rom_macro"
@@ -45,6 +45,13 @@ def codebook_fields_for(accelerator: Accelerator, formats: Iterable[WeightFormat
         "codebook.circuit": circuit,
         **(decoder[0] if len(decoder) == 1 else {}),
     }
+
+
+def _length(own: int, needed: int) -> int:
+    """Elements of an entry for codewords of `needed`: the fewest that part the chip's own raw records evenly, so that they stay whole."""
+    if not needed:
+        return own
+    return next((length for length in range(needed, own + 1) if own % length == 0), needed)
 
 
 def _rounded_entries(path: DecodePath, rows: int, cols: int) -> int:
