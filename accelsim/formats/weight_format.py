@@ -296,9 +296,15 @@ class WeightFormat(FrozenModel, ABC):
         self.validate_arrays(arrays, k, n)
 
     def _check_scales(self, arrays: Arrays) -> None:
-        scales = arrays.get("scales")
-        if scales is not None and not bool(np.all(np.isfinite(scales.astype(np.float32)) & (scales.astype(np.float32) > 0))):
-            raise FormatError(f"{self.kind} stream 'scales': holds a scale that is not a positive finite number")
+        if "scales" not in arrays:
+            return
+        scales = arrays["scales"].astype(np.float32)
+        wrong = np.argwhere(~(np.isfinite(scales) & (scales > 0)))
+        if wrong.size:
+            place = tuple(int(index) for index in wrong[0])
+            raise FormatError(
+                f"{self.kind} stream 'scales': holds a scale that is not a positive finite number: {scales[place]:g} at {list(place)}"
+            )
 
 
 def built_in_entries(formats: Iterable[WeightFormat]) -> dict[str, int]:

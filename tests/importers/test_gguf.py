@@ -196,7 +196,7 @@ def broken(tensors: Tensors, name: str, replacement: tuple[str, np.ndarray] | No
         (("output.weight", ("Q8_K", np.zeros((96, 292), np.uint8))), "tensor 'output.weight' is of type Q8_K; allowed: F32, "),
         (
             ("output.weight", ("Q4_0", np.full((96, 144), 0xFF, np.uint8))),
-            "tensor 'output.weight': gguf stream 'blocks': block 0 .* is NaN or",
+            r"m\.gguf: tensor 'output.weight': gguf stream 'blocks': block 0 .* is NaN or",
         ),
     ],
 )

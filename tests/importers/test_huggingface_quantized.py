@@ -240,7 +240,10 @@ UP = "model.layers.0.mlp.up_proj"
         ("w4a16", compressed(actorder="up"), {}, "weights.actorder' has value 'up'; allowed: 'group' or"),
         ("gptq", {}, {f"{UP}.qzeros": np.full((2, 12), 0x66666666, np.int32)}, "has the zero point 7, though 'sym' is true; allowed: 8"),
         ("gptq", {}, {f"{UP}.qzeros": None}, "up_proj': has no tensor 'qzeros' beside g_idx, qweight, scales"),
-        ("gptq", {}, {f"{UP}.scales": np.zeros((2, 96), np.float16)}, "holds a scale that is not a positive finite number"),
+        (
+            "gptq", {}, {f"{UP}.scales": np.zeros((2, 96), np.float16)},
+            rf"model\.safetensors: module '{UP}': .* holds a scale that is not a positive finite number: 0 at \[0, 0\]",
+        ),
         ("gptq", {}, {f"{UP}.scales": np.full((2, 96), 1e-3, np.float32)}, "scale 0.001 of group 0, output 0; allowed: numbers that bin"),
         ("gptq", {}, {f"{UP}.qweight": np.zeros((8, 96), np.float32)}, "has type F32; allowed: I8"),
         ("gptq 2 bits", {}, {f"{UP}.qzeros": np.full((2, 6), -1, np.int32)}, r"values must lie in 0\.\.3 to fit 2 bits"),
@@ -254,7 +257,12 @@ UP = "model.layers.0.mlp.up_proj"
         ("mlx", {"group_size": 64}, {}, "'quantization.group_size' has value 64; allowed: that of 12 words of 4-bit integers in 3 groups"),
         ("mlx", {"mode": "mxfp4"}, {}, "'quantization.mode' has value 'mxfp4'"),
         ("aqlm 2x8", {"out_group_size": 8}, {}, "'quantization_config.out_group_size' has value 8; allowed: 1"),
+        ("mlx", {}, {f"{UP}.biases": np.full((96, 2), np.nan, np.float16)}, f"{UP}': the minimum nan of group 0, output 0; allowed"),
         ("aqlm 2x8", {"num_codebooks": 9}, {}, "'quantization_config.num_codebooks' has value 9"),
+        (
+            "aqlm 2x8", {}, {f"{UP}.codebooks": np.full((2, 256, 1, 8), np.nan, np.float16)},
+            rf"model\.safetensors: module '{UP}': 'codebooks' holds NaN or an infinity; allowed: finite numbers",
+        ),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(scheme: str, settings: dict[str, Any], change: dict[str, Any], message: str, tmp_path: Path) -> None:

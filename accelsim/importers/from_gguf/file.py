@@ -79,20 +79,19 @@ class GgufFile:
         ImportModelError
             A type that has no format, or a scale that is not a finite number.
         """
-        k, kind = self.shape(name)[-1], self.tensors[name].tensor_type
+        k, kind, where = self.shape(name)[-1], self.tensors[name].tensor_type, f"{self.path}: tensor {name!r}"
         if self.is_float(name):
             if self.all_floats:
                 return StoredMatrix(
-                    Float32Format(), k, stop - first, lambda: {"weights": np.ascontiguousarray(self._rows(name)[first:stop].T)}
+                    Float32Format(), k, stop - first, lambda: {"weights": np.ascontiguousarray(self._rows(name)[first:stop].T)}, where
                 )
             kind, weights = RECIPE, LAYOUTS[RECIPE.name].weights
             if k % weights:
-                raise ImportModelError(
-                    f"{self.path}: tensor {name!r} has rows of {k} floats; allowed: multiples of {weights}, for {kind.name}"
-                )
+                raise ImportModelError(f"{where} has rows of {k} floats; allowed: multiples of {weights}, for {kind.name}")
         if kind.name not in LAYOUTS:
             raise self._refuse_type(name, [*(kind.name for kind in _FLOATS), *LAYOUTS])
-        return StoredMatrix(parse_format(f"gguf:type={kind.name}"), k, stop - first, lambda: {"blocks": self._blocks(name, first, stop)})
+        spec = parse_format(f"gguf:type={kind.name}")
+        return StoredMatrix(spec, k, stop - first, lambda: {"blocks": self._blocks(name, first, stop)}, where)
 
     def _blocks(self, name: str, first: int, stop: int) -> npt.NDArray[np.uint8]:
         """(outputs, blocks, bytes) as stored; of floats, by the gguf package in blocks of the recipe."""

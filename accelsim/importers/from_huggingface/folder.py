@@ -92,11 +92,13 @@ class FolderTensors:
         """Outputs `first` to `stop`, as they are stored; floats beside quantized matrices in 8 bits."""
         matrix = self.matrices.get(name)
         if matrix is not None:
-            return StoredMatrix(matrix.format, matrix.k, stop - first, lambda: matrix.outputs(first, stop))
-        k = self.shapes[name][-1]
+            return StoredMatrix(matrix.format, matrix.k, stop - first, lambda: matrix.outputs(first, stop), matrix.where)
+        k, where = self.shapes[name][-1], f"tensor {name!r}"
         if self.quantized:
-            return StoredMatrix(UniformFormat(), k, stop - first, lambda: in_8_bits(self._rows(name)[first:stop].T))
-        return StoredMatrix(Float32Format(), k, stop - first, lambda: {"weights": np.ascontiguousarray(self._rows(name)[first:stop].T)})
+            return StoredMatrix(UniformFormat(), k, stop - first, lambda: in_8_bits(self._rows(name)[first:stop].T), where)
+        return StoredMatrix(
+            Float32Format(), k, stop - first, lambda: {"weights": np.ascontiguousarray(self._rows(name)[first:stop].T)}, where
+        )
 
     def notes(self, tied: bool) -> tuple[str, ...]:
         """A line on the matrices of floats beside quantized ones; embeddings are a matrix of the network only where the head is tied."""

@@ -93,7 +93,7 @@ def _with_tensors(layer: Layer, graph: DecoderGraph, tensors: TensorSource, valu
                     records[name] = _kept(f"{layer.name}.{name}", table[name].total_bits, data, streams)
             fields["weight"] = WeightRecord(format=stored.format, k=stored.k, n=stored.n, streams=records)
         except FormatError as error:
-            raise ImportModelError(f"tensor {part.tensor!r}: {error}") from None
+            raise ImportModelError(f"{stored.where}: {error}") from None
     if values:
         constants = {name: tensors.vector(part.tensor) for name, part in graph.constants.get(layer.name, {}).items()}
         constants |= graph.computed.get(layer.name, {})

@@ -23,4 +23,4 @@ class ShapesAlone:
 
     def matrix(self, name: str, first: int, stop: int) -> StoredMatrix:
         """Its format and sizes; of experts, whose matrices are stacked, those of all."""
-        return StoredMatrix(Float32Format(), self.model.tensors()[name][-1], stop - first, dict)
+        return StoredMatrix(Float32Format(), self.model.tensors()[name][-1], stop - first, dict, f"tensor {name!r}")

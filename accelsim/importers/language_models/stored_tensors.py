@@ -16,12 +16,19 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class StoredMatrix:
-    """Wt[K,N] in a format; `read` gives the arrays that its `pack` takes, and touches no value before."""
+    """Wt[K,N] in a format.
+
+    Attributes
+    ----------
+    read : gives the arrays that the format's `pack` takes, and touches no value before
+    where : the file and the stored tensor or module, for messages
+    """
 
     format: WeightFormat
     k: int
     n: int
     read: Callable[[], Mapping[str, npt.NDArray[Any]]]
+    where: str
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class Aqlm(Scheme):
         module.expect("scales", (n, 1, 1, 1))
 
         def read() -> Arrays:
-            levels, step = requantized(module.floats("codebooks"), spec.element_bits)
+            levels, step = requantized(module.finite("codebooks"), spec.element_bits)
             indices = (module.integers("codes") & (1 << spec.bits) - 1).transpose(1, 0, 2)
             return {
                 "indices": indices.reshape(spec.streams(k, n)["indices"].shape),
@@ -59,8 +59,8 @@ class Aqlm(Scheme):
                 "scales": module.floats("scales").reshape(-1) * step,
             }
 
-        return QuantizedMatrix(spec, k, n, read)
+        return QuantizedMatrix(spec, k, n, read, module.where)
 
     def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
         """The largest error of the codebooks, relative to their root mean square."""
-        return largest_error((module.floats("codebooks"), self.format.element_bits) for module in modules)
+        return largest_error((module.finite("codebooks"), self.format.element_bits) for module in modules)

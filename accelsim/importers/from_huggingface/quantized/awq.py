@@ -55,7 +55,7 @@ class Awq(Scheme):
             scales = scales_of(module, spec, module.floats("scales"))
             return {"weights": _outputs(module.integers("qweight")), "scales": scales, "zeros": _outputs(module.integers("qzeros"))}
 
-        return QuantizedMatrix(spec, k, n, read)
+        return QuantizedMatrix(spec, k, n, read, module.where)
 
 
 def _outputs(words: Integers) -> npt.NDArray[np.int16]:

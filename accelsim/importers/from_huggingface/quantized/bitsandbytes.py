@@ -88,7 +88,7 @@ class BitsAndBytes(Scheme):
             numbers = np.hstack([octets >> 4, octets & 15]).reshape(n, k).astype(np.uint8)
             return {"weights": numbers.T, "scales": _magnitudes(module, state, self.double).reshape(n, k // group).T}
 
-        return QuantizedMatrix(spec, k, n, read)
+        return QuantizedMatrix(spec, k, n, read, module.where)
 
     def codebook_error(self, modules: Sequence[QuantizedModule]) -> float | None:
         """That of the levels, in 127ths."""

@@ -113,7 +113,7 @@ class CompressedTensors(Scheme):
             zeros = self._zero_points(module, n, groups)
             return {"weights": values.T + middle, "scales": scales, "zeros": zeros.T + middle}
 
-        matrix = QuantizedMatrix(spec, k, n, read)
+        matrix = QuantizedMatrix(spec, k, n, read, module.where)
         return gathered(matrix, inputs) if ordered else matrix
 
     def _inputs(self, module: QuantizedModule, n: int, words: int) -> int:

@@ -83,5 +83,5 @@ class Gptq(Scheme):
                 raise module.refuse(f"has the zero point {zeros[zeros != middle][0]}, though 'sym' is true; allowed: {middle}")
             return {"weights": values - np.int16(middle), "scales": scales}
 
-        matrix = QuantizedMatrix(spec, k, n, read)
+        matrix = QuantizedMatrix(spec, k, n, read, module.where)
         return gathered(matrix, inputs) if ordered else matrix

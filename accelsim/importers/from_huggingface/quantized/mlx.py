@@ -48,10 +48,13 @@ class Mlx(Scheme):
         spec = group_format(module, bits, group, k, "minimum=1")
 
         def read() -> Arrays:
-            scales, minima = (scales_of(module, spec, np.ascontiguousarray(module.floats(part).T)) for part in ("scales", "biases"))
+            scales, minima = (
+                scales_of(module, spec, np.ascontiguousarray(module.floats(part).T), what)
+                for part, what in (("scales", "scale"), ("biases", "minimum"))
+            )
             return {"weights": stream_fields(module.integers("weight"), bits, 1).T, "scales": scales, "minima": minima}
 
-        return QuantizedMatrix(spec, k, n, read)
+        return QuantizedMatrix(spec, k, n, read, module.where)
 
 
 def _check_mode(settings: Config) -> None:

@@ -32,6 +32,12 @@ class QuantizedModule:
     name: str
     places: Mapping[str, tuple[WeightsFile, str]]
 
+    @property
+    def where(self) -> str:
+        """The file of its first tensor and its name, for messages."""
+        file, _ = next(iter(self.places.values()))
+        return f"{file.path}: module {self.name!r}"
+
     def shape(self, part: str, rank: int) -> tuple[int, ...]:
         """Shape of a tensor of `rank` dimensions.
 
@@ -41,7 +47,7 @@ class QuantizedModule:
             The tensor is missing, or has another number of dimensions.
         """
         if part not in self.places:
-            raise ImportModelError(f"module {self.name!r}: has no tensor {part!r} beside {', '.join(sorted(self.places))}")
+            raise self.refuse(f"has no tensor {part!r} beside {', '.join(sorted(self.places))}")
         file, stored = self.places[part]
         found = file.shape(stored)
         if len(found) != rank:
@@ -80,7 +86,7 @@ class QuantizedModule:
 
     def refuse(self, what: str) -> ImportModelError:
         """A message on this module."""
-        return ImportModelError(f"module {self.name!r}: {what}")
+        return ImportModelError(f"{self.where}: {what}")
 
 
 def group_format(module: QuantizedModule, bits: int, group: int, k: int, offset: str = "") -> WeightFormat:
@@ -101,7 +107,7 @@ def group_format(module: QuantizedModule, bits: int, group: int, k: int, offset:
         raise module.refuse(str(error)) from None
 
 
-def scales_of(module: QuantizedModule, spec: WeightFormat, scales: Floats) -> npt.NDArray[Any]:
+def scales_of(module: QuantizedModule, spec: WeightFormat, scales: Floats, what: str = "scale") -> npt.NDArray[Any]:
     """Scales (groups, N) as the format stores them: binary16 of groups where that is exact, else float32 of channels.
 
     Raises
@@ -117,7 +123,7 @@ def scales_of(module: QuantizedModule, spec: WeightFormat, scales: Floats) -> np
     if wrong.size:
         value = float(scales[tuple(wrong[0])])
         raise module.refuse(
-            f"the scale {value:g} of group {wrong[0][0]}, output {wrong[0][1]}; allowed: numbers that binary16 holds exactly"
+            f"the {what} {value:g} of group {wrong[0][0]}, output {wrong[0][1]}; allowed: numbers that binary16 holds exactly"
         )
     return stored
 

@@ -25,12 +25,13 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class QuantizedMatrix:
-    """Wt[K,N] in a format; `read` gives the arrays that its `pack` takes."""
+    """Wt[K,N] in a format; `read` gives the arrays that its `pack` takes, `where` names the module in messages."""
 
     format: WeightFormat
     k: int
     n: int
     read: Callable[[], Arrays]
+    where: str
 
     def outputs(self, first: int, stop: int) -> Arrays:
         """The arrays of outputs `first` to `stop`; they share a codebook.

@@ -69,7 +69,8 @@ class Quip(Scheme):
             return module.finite("SV") * (np.ones(n, np.float32) if parts == 1 else self._factors(module, n, parts))
 
         vectors = {".signs_in": lambda: module.finite("SU"), ".signs_out": after}
-        return ComposedMatrix(k, n, Surroundings(turned=True), {"": QuantizedMatrix(QuipE8pFormat(), k, n, read)}, vectors)
+        matrix = QuantizedMatrix(QuipE8pFormat(), k, n, read, module.where)
+        return ComposedMatrix(k, n, Surroundings(turned=True), {"": matrix}, vectors)
 
     def _factors(self, module: QuantizedModule, n: int, parts: int) -> Floats:
         """A factor per output, of up and gate or of queries, keys and values, of which the last two are of one size."""

@@ -164,7 +164,9 @@ class Vptq(Scheme):
             module.expect("weight_scale", (layout.k,))
             module.expect("weight_bias", (layout.k,))
             made[".scale"] = lambda: module.finite("weight_scale")
-            matrices[".shift"] = QuantizedMatrix(UniformFormat(), layout.k, 1, lambda: in_8_bits(module.finite("weight_bias")[:, None]))
+            matrices[".shift"] = QuantizedMatrix(
+                UniformFormat(), layout.k, 1, lambda: in_8_bits(module.finite("weight_bias")[:, None]), module.where
+            )
         return ComposedMatrix(layout.k, n, around, matrices, made)
 
     def _layout(self, module: QuantizedModule) -> Layout:
@@ -187,9 +189,9 @@ class Vptq(Scheme):
 
         def read() -> Arrays:
             indices = module.integers("outlier_indices")[0] & _SIXTEEN
-            return _arrays(books, n, indices, None, module.floats("outlier_centroids.weight"), None)
+            return _arrays(books, n, indices, None, module.finite("outlier_centroids.weight"), None)
 
-        yield QuantizedMatrix(books.format, layout.outliers, n, read)
+        yield QuantizedMatrix(books.format, layout.outliers, n, read, module.where)
 
     def _group(self, module: QuantizedModule, layout: Layout, n: int, group: int) -> QuantizedMatrix:
         """The product of the inputs of a group."""
@@ -204,11 +206,11 @@ class Vptq(Scheme):
                 indices = stored & _SIXTEEN
                 if books.residual_bits:
                     residuals = module.integers("res_indices")[group] & _SIXTEEN
-            book = module.floats("centroids.weight")[group]
-            extra = module.floats("res_centroids.weight")[group] if books.residual_bits else None
+            book = module.finite("centroids.weight")[group]
+            extra = module.finite("res_centroids.weight")[group] if books.residual_bits else None
             return _arrays(books, n, indices, residuals if books.residual_bits else None, book, extra)
 
-        return QuantizedMatrix(books.format, layout.inputs, n, read)
+        return QuantizedMatrix(books.format, layout.inputs, n, read, module.where)
 
     def _steps(self, module: QuantizedModule, layout: Layout, first: int, taken: int) -> Callable[[], Floats]:
         """The way to the inputs of the stored places `first` and on."""
@@ -232,9 +234,9 @@ class Vptq(Scheme):
         layout = self._layout(module)
         parts = ["centroids.weight", *(["res_centroids.weight"] if layout.books.residual_bits else [])]
         for group in range(layout.groups):
-            yield np.concatenate([module.floats(part)[group] for part in parts]), element_bits(len(parts))
+            yield np.concatenate([module.finite(part)[group] for part in parts]), element_bits(len(parts))
         if layout.outlier_books is not None:
-            yield module.floats("outlier_centroids.weight"), element_bits(1)
+            yield module.finite("outlier_centroids.weight"), element_bits(1)
 
 
 def _inside(settings: Config, name: str) -> Config:
