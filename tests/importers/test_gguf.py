@@ -214,8 +214,10 @@ def test_tensors_that_do_not_fit_the_architecture_are_named(
     [
         ({"expert_count": 8}, "key 'llama.expert_used_count' is missing"),
         ({"attention.head_count_kv": 3}, "4 heads of queries share 3 of keys; allowed: a divisor of 4"),
-        ({"attention.head_count": 0}, "heads is 0; allowed: 1 to"),
-        ({"block_count": 1_000_000}, "blocks is 1000000; allowed: 1 to 1024"),
+        ({"attention.head_count": 0}, r"m\.gguf: key 'llama.attention.head_count' has value 0; allowed: 1 to 16777216"),
+        ({"block_count": 1_000_000}, "key 'llama.block_count' has value 1000000; allowed: 1 to 1024"),
+        ({"context_length": 0}, "key 'llama.context_length' has value 0; allowed: 1 to 16777216"),
+        ({"embedding_length": 2**32 - 1}, "key 'llama.embedding_length' has value 4294967295; allowed: 1 to 16777216"),
         ({"rope.dimension_count": 65}, "65 elements of a head are turned; allowed: even numbers from 2 to"),
         ({"rope.scaling.type": "yarn"}, "key 'llama.rope.scaling.type' has value 'yarn'; allowed: none, linear, longrope"),
         ({"embedding_length": "wide"}, "key 'llama.embedding_length' has value 'wide'; allowed: a whole number"),

@@ -11,9 +11,10 @@ import numpy as np
 from accelsim.errors import ImportModelError
 from accelsim.importers.from_gguf.file import GgufFile
 from accelsim.importers.language_models.families import FAMILIES, Family
-from accelsim.importers.language_models.language_model import LanguageModel
+from accelsim.importers.language_models.language_model import MAX_BLOCKS, LanguageModel
 from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Rotary
+from accelsim.ops.shapes import MAX_BOUND
 from accelsim.registry import suggest
 
 _LOCAL_BASE = 10_000.0  # of Gemma 3's blocks with a sliding window
@@ -35,6 +36,13 @@ class _Keys:
             value = value[0]
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._refuse(name, value, "a whole number, the same for all blocks")
+        return value
+
+    def size(self, name: str, default: int | None = None, most: int = MAX_BOUND) -> int:
+        """A whole number from 1 to `most`."""
+        value = self.whole(name, default)
+        if not 1 <= value <= most:
+            raise self._refuse(name, value, f"1 to {most}")
         return value
 
     def real(self, name: str, default: float) -> float:
@@ -89,8 +97,9 @@ def language_model_of(file: GgufFile) -> LanguageModel:
 
 
 def _model(keys: _Keys, family: Family) -> LanguageModel:
-    width, heads, blocks = (keys.whole(name) for name in ("embedding_length", "attention.head_count", "block_count"))
-    head_width = keys.whole("attention.key_length", width // max(heads, 1))
+    width, heads = keys.size("embedding_length"), keys.size("attention.head_count")
+    blocks = keys.size("block_count", most=MAX_BLOCKS)
+    head_width = keys.whole("attention.key_length", width // heads)
     if keys.whole("attention.value_length", head_width) != head_width:
         raise ImportModelError(f"heads of values are not as wide as those of keys, {head_width}; allowed: the same width")
     scale = width / heads if (keys.architecture, blocks) in _WIDE_SCORES else head_width
@@ -100,11 +109,11 @@ def _model(keys: _Keys, family: Family) -> LanguageModel:
         blocks=blocks,
         width=width,
         heads=heads,
-        kv_heads=keys.whole("attention.head_count_kv", heads),
+        kv_heads=keys.size("attention.head_count_kv", heads),
         head_width=head_width,
-        feed_forward=keys.whole("feed_forward_length"),
+        feed_forward=keys.size("feed_forward_length"),
         vocabulary=keys.file.shape("token_embd.weight")[0],
-        context=keys.whole("context_length"),
+        context=keys.size("context_length"),
         score_scale=keys.real("attention.scale", 1 / sqrt(max(scale, 1))),
         rotary=rotary,
         local_rotary=Rotary(rotary.turned, _LOCAL_BASE) if keys.architecture == "gemma3" else rotary,
