@@ -91,9 +91,13 @@ def write_gguf(
 ) -> None:
     """Write a file of (type, data) by name; quantized data are the blocks' bytes, (outputs, bytes of a row)."""
     writer = GGUFWriter(path, sizes.architecture)
-    add = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
+    add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
     for name, value in {**sizes.keys, **(keys or {})}.items():
-        add[type(value)](f"{sizes.architecture}.{name}", value)
+        key = f"{sizes.architecture}.{name}"
+        if isinstance(value, int) and not 0 <= value < 1 << 32:
+            writer.add_int64(key, value)
+        else:
+            add[type(value)](key, value)
     writer.add_array("tokenizer.ggml.tokens", [f"t{token}" for token in range(sizes.vocabulary)])
     for name, (kind, data) in tensors.items():
         writer.add_tensor(name, data, raw_dtype=GGMLQuantizationType[kind])

@@ -196,7 +196,7 @@ def broken(tensors: Tensors, name: str, replacement: tuple[str, np.ndarray] | No
         (("output.weight", ("Q8_K", np.zeros((96, 292), np.uint8))), "tensor 'output.weight' is of type Q8_K; allowed: F32, "),
         (
             ("output.weight", ("Q4_0", np.full((96, 144), 0xFF, np.uint8))),
-            r"m\.gguf: tensor 'output.weight': gguf stream 'blocks': block 0 .* is NaN or",
+            "tensor 'output.weight': gguf stream 'blocks': block 0 .* is NaN or",
         ),
     ],
 )
@@ -213,15 +213,15 @@ def test_tensors_that_do_not_fit_the_architecture_are_named(
     ("keys", "message"),
     [
         ({"expert_count": 8}, "key 'llama.expert_used_count' is missing"),
-        ({"attention.head_count_kv": 3}, "4 heads of queries share 3 of keys; allowed: a divisor of 4"),
-        ({"attention.head_count": 0}, r"m\.gguf: key 'llama.attention.head_count' has value 0; allowed: 1 to 16777216"),
-        ({"block_count": 1_000_000}, "key 'llama.block_count' has value 1000000; allowed: 1 to 1024"),
-        ({"context_length": 0}, "key 'llama.context_length' has value 0; allowed: 1 to 16777216"),
-        ({"embedding_length": 2**32 - 1}, "key 'llama.embedding_length' has value 4294967295; allowed: 1 to 16777216"),
-        ({"rope.dimension_count": 65}, "65 elements of a head are turned; allowed: even numbers from 2 to"),
+        ({"attention.head_count_kv": 3}, "key 'llama.attention.head_count_kv' has value 3; allowed: a divisor of attention.head_count = 4"),
+        ({"attention.head_count": 0}, "key 'llama.attention.head_count' has value 0; allowed: a whole number from 1 to"),
+        ({"block_count": 1_000_000}, "key 'llama.block_count' has value 1000000; allowed: a whole number from 1 to 1,024"),
+        ({"context_length": 0}, "key 'llama.context_length' has value 0; allowed: a whole number from 1 to 16,777,216"),
+        ({"embedding_length": 2**32 - 1}, "key 'llama.embedding_length' has value 4294967295; allowed: a whole number from 1 to 16,777,216"),
+        ({"rope.dimension_count": 65}, "key 'llama.rope.dimension_count' has value 65; allowed: a whole number from 1 to 64"),
         ({"rope.scaling.type": "yarn"}, "key 'llama.rope.scaling.type' has value 'yarn'; allowed: none, linear, longrope"),
         ({"embedding_length": "wide"}, "key 'llama.embedding_length' has value 'wide'; allowed: a whole number"),
-        ({"attention.value_length": 32}, "heads of values are not as wide as those of keys, 64"),
+        ({"attention.value_length": 32}, "key 'llama.attention.value_length' has value 32; allowed: 64, the width of keys"),
         ({"rope.freq_base": float("nan")}, "key 'llama.rope.freq_base' has value nan; allowed: a finite number"),
     ],
 )

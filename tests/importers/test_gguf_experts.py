@@ -93,7 +93,7 @@ def test_a_shared_expert_is_read_in_every_step(tmp_path: Path) -> None:
         ),
         (replace(MODELS["olmoe"], experts=0), {}, "key 'olmoe.expert_count' is missing"),
         (MODELS["llama"], {"expert_gating_func": 2}, "key 'llama.expert_gating_func' has value 2; allowed: 1"),
-        (replace(MODELS["llama"], top_k=5), {}, "a token takes 5 of 4 experts"),
+        (replace(MODELS["llama"], top_k=5), {}, "key 'llama.expert_used_count' has value 5; allowed: a whole number from 1 to 4"),
         (
             MODELS["llama"],
             {"expert_feed_forward_length": 128},

@@ -16,6 +16,7 @@ from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Rotary
 from accelsim.ops.shapes import MAX_BOUND
 from accelsim.registry import suggest
+from accelsim.wording import shown
 
 _LOCAL_BASE = 10_000.0  # of Gemma 3's blocks with a sliding window
 _WIDE_SCORES = {("gemma2", 46), ("gemma3", 62)}  # blocks of the 27B models, whose scores are scaled by width / heads
@@ -29,44 +30,47 @@ class _Keys:
     file: GgufFile
     architecture: str
 
-    def whole(self, name: str, default: int | None = None) -> int:
-        """A whole number; the same for all blocks where it is given for each."""
+    def whole(self, name: str, default: int | None = None, least: int = 1, most: int = MAX_BOUND) -> int:
+        """A whole number from `least` to `most`; the same for all blocks where it is given for each."""
         value = self._get(name, default)
         if isinstance(value, list) and value and value == value[:1] * len(value):
             value = value[0]
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise self._refuse(name, value, "a whole number, the same for all blocks")
-        return value
-
-    def size(self, name: str, default: int | None = None, most: int = MAX_BOUND) -> int:
-        """A whole number from 1 to `most`."""
-        value = self.whole(name, default)
-        if not 1 <= value <= most:
-            raise self._refuse(name, value, f"1 to {most}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise self.refuse(name, f"a whole number from {least} to {most:,}, the same for all blocks")
         return value
 
     def real(self, name: str, default: float) -> float:
         """A finite number."""
         value = self._get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            raise self._refuse(name, value, "a finite number")
+            raise self.refuse(name, "a finite number")
         return float(value)
 
     def text(self, name: str, default: str) -> str:
         """A text."""
         value = self._get(name, default)
         if not isinstance(value, str):
-            raise self._refuse(name, value, "a text")
+            raise self.refuse(name, "a text")
         return value
+
+    def given(self, *names: str) -> str:
+        """The first of the keys that is there; the last of them where none is."""
+        return next((name for name in names if self._stored(name) is not None), names[-1])
+
+    def refuse(self, name: str, allowed: str) -> ImportModelError:
+        """The message on a key's value, or on its absence."""
+        value = self._stored(name)
+        said = "is missing" if value is None else f"has value {shown(value)}"
+        return ImportModelError(f"{self.file.path}: key '{self.architecture}.{name}' {said}; allowed: {allowed}")
 
     def _get(self, name: str, default: Any) -> Any:
-        value = self.file.get(f"{self.architecture}.{name}", default)
-        if value is None:
+        value = self._stored(name)
+        if value is None and default is None:
             raise ImportModelError(f"{self.file.path}: key '{self.architecture}.{name}' is missing")
-        return value
+        return default if value is None else value
 
-    def _refuse(self, name: str, value: object, allowed: str) -> ImportModelError:
-        return ImportModelError(f"{self.file.path}: key '{self.architecture}.{name}' has value {value!r}; allowed: {allowed}")
+    def _stored(self, name: str) -> Any:
+        return self.file.get(f"{self.architecture}.{name}", None)
 
 
 def language_model_of(file: GgufFile) -> LanguageModel:
@@ -84,24 +88,28 @@ def language_model_of(file: GgufFile) -> LanguageModel:
             f"{suggest(str(architecture), FAMILIES)}"
         )
     keys, family = _Keys(file, architecture), FAMILIES[architecture]
-    if keys.whole("expert_count", 0) and family.experts == "never":
+    if keys.whole("expert_count", 0, least=0) and family.experts == "never":
         known = ", ".join(name for name, item in FAMILIES.items() if item.experts != "never")
         raise ImportModelError(f"{file.path}: key '{architecture}.expert_count': experts are known of {known} alone")
     if "token_embd.weight" not in file.tensors or len(file.shape("token_embd.weight")) != 2:
         raise ImportModelError(f"{file.path}: no matrix 'token_embd.weight'")
-    try:
-        return _model(keys, family)
-    except ImportModelError as error:
-        message = str(error)
-        raise ImportModelError(message if message.startswith(str(file.path)) else f"{file.path}: {message}") from None
+    return _model(keys, family)
 
 
 def _model(keys: _Keys, family: Family) -> LanguageModel:
-    width, heads = keys.size("embedding_length"), keys.size("attention.head_count")
-    blocks = keys.size("block_count", most=MAX_BLOCKS)
-    head_width = keys.whole("attention.key_length", width // heads)
+    width, heads = keys.whole("embedding_length"), keys.whole("attention.head_count")
+    blocks = keys.whole("block_count", most=MAX_BLOCKS)
+    if keys.given("attention.key_length", "embedding_length") == "embedding_length" and width % heads:
+        raise keys.refuse("embedding_length", f"a multiple of attention.head_count = {heads}, where attention.key_length is not given")
+    head_width = keys.whole("attention.key_length", width // heads, most=MAX_BOUND // heads)
     if keys.whole("attention.value_length", head_width) != head_width:
-        raise ImportModelError(f"heads of values are not as wide as those of keys, {head_width}; allowed: the same width")
+        raise keys.refuse("attention.value_length", f"{head_width}, the width of keys")
+    kv_heads = keys.whole("attention.head_count_kv", heads, most=heads)
+    if heads % kv_heads:
+        raise keys.refuse("attention.head_count_kv", f"a divisor of attention.head_count = {heads}")
+    vocabulary = keys.file.shape("token_embd.weight")[0]
+    if keys.whole("vocab_size", vocabulary) != vocabulary:
+        raise keys.refuse("vocab_size", f"{vocabulary}, the rows of tensor 'token_embd.weight'")
     scale = width / heads if (keys.architecture, blocks) in _WIDE_SCORES else head_width
     rotary = _rotary(keys, head_width)
     return LanguageModel(
@@ -109,35 +117,41 @@ def _model(keys: _Keys, family: Family) -> LanguageModel:
         blocks=blocks,
         width=width,
         heads=heads,
-        kv_heads=keys.size("attention.head_count_kv", heads),
+        kv_heads=kv_heads,
         head_width=head_width,
-        feed_forward=keys.size("feed_forward_length"),
-        vocabulary=keys.file.shape("token_embd.weight")[0],
-        context=keys.size("context_length"),
-        score_scale=keys.real("attention.scale", 1 / sqrt(max(scale, 1))),
+        feed_forward=keys.whole("feed_forward_length"),
+        vocabulary=vocabulary,
+        context=keys.whole("context_length"),
+        score_scale=keys.real("attention.scale", 1 / sqrt(scale)),
         rotary=rotary,
         local_rotary=Rotary(rotary.turned, _LOCAL_BASE) if keys.architecture == "gemma3" else rotary,
-        window=keys.whole("attention.sliding_window", 0),
-        score_cap=keys.real("attn_logit_softcapping", 0.0),
-        logit_cap=keys.real("final_logit_softcapping", 0.0),
+        window=keys.whole("attention.sliding_window", 0, least=0),
+        score_cap=_cap(keys, "attn_logit_softcapping"),
+        logit_cap=_cap(keys, "final_logit_softcapping"),
         tied="output.weight" not in keys.file.tensors,
         mixture=_mixture(keys, family),
     )
 
 
+def _cap(keys: _Keys, name: str) -> float:
+    """The bound of scores or of logits; 0: none."""
+    value = keys.real(name, 0.0)
+    if value < 0:
+        raise keys.refuse(name, "0 (none) or above")
+    return value
+
+
 def _mixture(keys: _Keys, family: Family) -> Mixture | None:
     """The experts, whose widths are llama.cpp's where a file does not say them."""
-    experts = keys.whole("expert_count", None if family.experts == "always" else 0)
+    always = family.experts == "always"
+    experts = keys.whole("expert_count", None if always else 0, least=int(always))
     if not experts:
         return None
-    for name, allowed in (("expert_gating_func", 1), ("expert_group_count", 1)):
-        value = keys.whole(name, allowed)
-        if value not in (0, allowed):
-            raise ImportModelError(
-                f"key '{keys.architecture}.{name}' has value {value}; allowed: 1 (softmax over all experts, in one group)"
-            )
-    top_k, inner = keys.whole("expert_used_count"), keys.whole("feed_forward_length")
-    divided = inner // max(top_k, 1) if keys.architecture.startswith("qwen") else inner
+    for name in ("expert_gating_func", "expert_group_count"):
+        if keys.whole(name, 1, least=0) > 1:
+            raise keys.refuse(name, "1 (softmax over all experts, in one group)")
+    top_k, inner = keys.whole("expert_used_count", most=experts), keys.whole("feed_forward_length")
+    divided = inner // top_k if keys.architecture.startswith("qwen") else inner
     return Mixture(
         experts=experts,
         top_k=top_k,
@@ -151,13 +165,18 @@ def _rotary(keys: _Keys, head_width: int) -> Rotary:
     """Linear scaling, and the divisors per pair that a file stores."""
     kind = keys.text("rope.scaling.type", "none")
     if kind not in ("none", "linear", "longrope"):
-        raise ImportModelError(f"key '{keys.architecture}.rope.scaling.type' has value {kind!r}; allowed: none, linear, longrope")
-    turned = keys.whole("rope.dimension_count", head_width)
+        raise keys.refuse("rope.scaling.type", "none, linear, longrope")
+    turned = keys.whole("rope.dimension_count", head_width, most=head_width)
+    if turned % 2:
+        name = keys.given("rope.dimension_count", "attention.key_length", "embedding_length")
+        raise keys.refuse(name, f"what lets an even number of a head's {head_width} elements turn, not {turned}")
     stored = next((name for name in _FACTORS if name in keys.file.tensors), None)
     factors = () if stored is None else tuple(float(value) for value in keys.file.vector(stored))
     if factors and (len(factors) != turned // 2 or not np.all(np.array(factors) > 0)):
-        raise ImportModelError(f"tensor {stored!r} has {len(factors)} values; allowed: {turned // 2} above 0, one per pair")
+        allowed = f"{turned // 2} above 0, one per pair"
+        raise ImportModelError(f"{keys.file.path}: tensor {stored!r} has {len(factors)} values; allowed: {allowed}")
     base, factor = keys.real("rope.freq_base", 10_000.0), keys.real("rope.scaling.factor", 1.0)
-    if base <= 0 or factor <= 0:
-        raise ImportModelError(f"the rotary embedding has base {base} and factor {factor}; allowed: above 0")
+    for name, value in (("rope.freq_base", base), ("rope.scaling.factor", factor)):
+        if value <= 0:
+            raise keys.refuse(name, "above 0")
     return Rotary(turned, base, factor if kind == "linear" else 1.0, factors, keys.real("rope.scaling.attn_factor", 1.0))

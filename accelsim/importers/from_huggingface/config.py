@@ -39,11 +39,11 @@ class Config:
     fields: Mapping[str, Any]
     within: str = ""
 
-    def whole(self, name: str, default: int | None = None) -> int:
-        """A whole number; the default where it is absent or null."""
+    def whole(self, name: str, default: int | None = None, least: int = 1, most: int = MAX_BOUND) -> int:
+        """A whole number from `least` to `most`; the default where it is absent or null."""
         value = default if self.fields.get(name) is None else self.fields[name]
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise self.refuse(name, "a whole number")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise self.refuse(name, f"a whole number from {least} to {most:,}")
         return value
 
     def real(self, name: str, default: float) -> float:
@@ -52,6 +52,17 @@ class Config:
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise self.refuse(name, "a finite number")
         return float(value)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false; the default where it is absent or null."""
+        value = default if self.fields.get(name) is None else self.fields[name]
+        if not isinstance(value, bool):
+            raise self.refuse(name, "true or false")
+        return value
+
+    def given(self, *names: str) -> str:
+        """The first of the fields that is there; the last of them where none is."""
+        return next((name for name in names if self.fields.get(name) is not None), names[-1])
 
     def refuse(self, name: str, allowed: str) -> ImportModelError:
         """The message on a field's value, or on its absence."""
@@ -94,40 +105,50 @@ def language_model_of(config: Config) -> LanguageModel:
     if kind == "qwen2_moe" and config.fields.get("qkv_bias", True) is not True:
         raise config.refuse("qkv_bias", "true")
     width, heads = config.whole("hidden_size"), config.whole("num_attention_heads")
-    head_width = config.whole("head_dim", width // max(heads, 1))
-    if head_width > MAX_BOUND:
-        raise config.refuse("hidden_size" if config.fields.get("head_dim") is None else "head_dim", f"heads of up to {MAX_BOUND:,} values")
+    if config.fields.get("head_dim") is None and width % heads:
+        raise config.refuse("hidden_size", f"a multiple of num_attention_heads = {heads}, where head_dim is not given")
+    head_width = config.whole("head_dim", width // heads, most=MAX_BOUND // heads)
+    kv_heads = config.whole("num_key_value_heads", heads, most=heads)
+    if heads % kv_heads:
+        raise config.refuse("num_key_value_heads", f"a divisor of num_attention_heads = {heads}")
     family = replace(FAMILIES[_FAMILIES[kind]], pairs="halves")
     activation = config.fields.get("hidden_activation") or config.fields.get("hidden_act") or family.gate
     if activation not in _GATES[family.gate]:
         raise config.refuse("hidden_activation" if config.fields.get("hidden_activation") else "hidden_act", ", ".join(_GATES[family.gate]))
     rotary, local_rotary = _rotaries(config, kind, head_width)
-    blocks = config.whole("num_hidden_layers")
-    window = config.whole("sliding_window", 0) if config.fields.get("use_sliding_window", not kind.startswith("qwen")) else 0
-    try:
-        return LanguageModel(
-            family=family,
-            blocks=blocks,
-            width=width,
-            heads=heads,
-            kv_heads=config.whole("num_key_value_heads", heads),
-            head_width=head_width,
-            feed_forward=config.whole("intermediate_size"),
-            vocabulary=config.whole("vocab_size"),
-            context=config.whole("max_position_embeddings"),
-            score_scale=1 / sqrt(max(config.real("query_pre_attn_scalar", head_width), 1)),
-            rotary=rotary,
-            local_rotary=local_rotary,
-            window=window,
-            windowed=_windowed(config, kind, blocks) if window else (),
-            score_cap=config.real("attn_logit_softcapping", 0.0),
-            logit_cap=config.real("final_logit_softcapping", 0.0),
-            tied=bool(config.fields.get("tie_word_embeddings", kind.startswith("gemma"))),
-            mixture=_mixture(config, kind),
-        )
-    except ImportModelError as error:
-        message = str(error)
-        raise ImportModelError(message if message.startswith(str(config.path)) else f"{config.path}: {message}") from None
+    blocks = config.whole("num_hidden_layers", most=MAX_BLOCKS)
+    window = config.whole("sliding_window", 0, least=0) if config.flag("use_sliding_window", not kind.startswith("qwen")) else 0
+    score_elements = config.real("query_pre_attn_scalar", head_width)
+    if score_elements <= 0:
+        raise config.refuse("query_pre_attn_scalar", "above 0")
+    return LanguageModel(
+        family=family,
+        blocks=blocks,
+        width=width,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_width=head_width,
+        feed_forward=config.whole("intermediate_size"),
+        vocabulary=config.whole("vocab_size"),
+        context=config.whole("max_position_embeddings"),
+        score_scale=1 / sqrt(score_elements),
+        rotary=rotary,
+        local_rotary=local_rotary,
+        window=window,
+        windowed=_windowed(config, kind, blocks) if window else (),
+        score_cap=_cap(config, "attn_logit_softcapping"),
+        logit_cap=_cap(config, "final_logit_softcapping"),
+        tied=config.flag("tie_word_embeddings", kind.startswith("gemma")),
+        mixture=_mixture(config, kind),
+    )
+
+
+def _cap(config: Config, name: str) -> float:
+    """The bound of scores or of logits; 0: none."""
+    value = config.real(name, 0.0)
+    if value < 0:
+        raise config.refuse(name, "0 (none) or above")
+    return value
 
 
 def _mixture(config: Config, kind: str) -> Mixture | None:
@@ -136,30 +157,28 @@ def _mixture(config: Config, kind: str) -> Mixture | None:
         return None
     if config.whole("decoder_sparse_step", 1) != 1:
         raise config.refuse("decoder_sparse_step", "1: experts in all blocks")
-    count = "num_experts" if config.fields.get("num_experts") is not None else "num_local_experts"
+    experts = config.whole(config.given("num_experts", "num_local_experts"))
     return Mixture(
-        experts=config.whole(count),
-        top_k=config.whole("num_experts_per_tok"),
+        experts=experts,
+        top_k=config.whole("num_experts_per_tok", most=experts),
         feed_forward=config.whole("moe_intermediate_size", config.whole("intermediate_size")),
-        normalized=kind == "mixtral" or bool(config.fields.get("norm_topk_prob", False)),
+        normalized=kind == "mixtral" or config.flag("norm_topk_prob", default=False),
         shared=config.whole("shared_expert_intermediate_size") if kind == "qwen2_moe" else 0,
     )
 
 
 def _windowed(config: Config, kind: str, blocks: int) -> tuple[bool, ...]:
     """Whether each block has the sliding window, as the library decides it; empty: the family's pattern."""
-    if not 1 <= blocks <= MAX_BLOCKS:
-        return ()  # the model refuses the number
     said = config.fields.get("layer_types")
     if said is not None:
         if not isinstance(said, list) or len(said) != blocks or any(not isinstance(item, str) or item not in _WINDOWED for item in said):
             raise config.refuse("layer_types", f"{' or '.join(_WINDOWED)} for each of {blocks} blocks")
         return tuple(_WINDOWED[item] for item in said)
     if kind in ("qwen2", "qwen3", "qwen2_moe"):
-        first = config.whole("max_window_layers", 28)
+        first = config.whole("max_window_layers", 28, least=0)
         return tuple(block >= first for block in range(blocks))
     every = config.whole("sliding_window_pattern", 6) if kind == "gemma3_text" else 0
-    return tuple((block + 1) % every > 0 for block in range(blocks)) if every > 0 else ()
+    return tuple((block + 1) % every > 0 for block in range(blocks)) if every else ()
 
 
 def _rotaries(config: Config, kind: str, head_width: int) -> tuple[Rotary, Rotary]:
@@ -198,6 +217,10 @@ def _rotary(config: Config, rope: Config, base_of_config: tuple[str, float], hea
     if factor <= 0:
         raise rope.refuse("factor", "above 0")
     turned = int(head_width * part)
+    if turned % 2 or turned < 2:
+        by_part = [item for item in (rope, config) if item.fields.get("partial_rotary_factor") is not None]
+        place, name = (by_part[0], "partial_rotary_factor") if by_part else (config, config.given("head_dim", "hidden_size"))
+        raise place.refuse(name, f"what lets an even number of a head's {head_width} elements turn, 2 or more, not {turned}")
     if kind != "llama3":
         return Rotary(turned, base, factor if kind == "linear" else 1.0)
     return Rotary(turned, base, factors=_by_wavelength(rope, base, turned, factor))

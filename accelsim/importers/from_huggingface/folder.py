@@ -188,6 +188,9 @@ def import_folder(
     places, modules = _parted(_places(files, model), scheme)
     quantized = {name: scheme.matrix(module) for name, module in modules.items()} if scheme is not None else {}
     tensors = FolderTensors(places, 1.0 if model.family.scaled_embeddings else 0.0, quantized)
+    rows = tensors.shapes.get("token_embd.weight", (model.vocabulary,))[0]
+    if rows != model.vocabulary:
+        raise config.refuse("vocab_size", f"{rows}, the rows of tensor 'model.embed_tokens.weight'")
     check_tensors(tensors.shapes, model.tensors(), str(folder))
     hashes = {file.path.name: file_sha256(file.path) for file in files} if seed is None else {}
     first, *others = hashes.items() or [("", "")]

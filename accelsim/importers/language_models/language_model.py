@@ -10,7 +10,6 @@ from accelsim.importers.language_models.families import Family
 from accelsim.importers.language_models.latent import Latent
 from accelsim.importers.language_models.mixture import Mixture
 from accelsim.importers.language_models.rotary_angles import Rotary
-from accelsim.ops.shapes import MAX_BOUND
 from accelsim.wording import first_names
 
 MAX_BLOCKS = 1024
@@ -19,7 +18,7 @@ _LISTED = 5
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """Sizes and constants of a decoder.
+    """Sizes and constants of a decoder, which whoever reads them from a file has checked by the names that they have there.
 
     Attributes
     ----------
@@ -64,23 +63,6 @@ class LanguageModel:
     tied: bool = False
     mixture: Mixture | None = None
     latent: Latent | None = None
-
-    def __post_init__(self) -> None:
-        sizes = ("blocks", "width", "heads", "kv_heads", "head_width", "feed_forward", "vocabulary", "context")
-        for name in sizes:
-            most = MAX_BLOCKS if name == "blocks" else MAX_BOUND
-            if not 1 <= getattr(self, name) <= most:
-                raise ImportModelError(f"{name} is {getattr(self, name)}; allowed: 1 to {most}")
-        if not 0 <= self.window <= MAX_BOUND:
-            raise ImportModelError(f"the sliding window is {self.window} tokens wide; allowed: 0 (none) to {MAX_BOUND:,}")
-        if len(self.windowed) not in (0, self.blocks):
-            raise ImportModelError(f"windows are said of {len(self.windowed)} blocks of {self.blocks}; allowed: of each")
-        if self.heads % self.kv_heads:
-            raise ImportModelError(f"{self.heads} heads of queries share {self.kv_heads} of keys; allowed: a divisor of {self.heads}")
-        if self.rotary.turned % 2 or not 2 <= self.rotary.turned <= self.head_width:
-            raise ImportModelError(
-                f"{self.rotary.turned} elements of a head are turned; allowed: even numbers from 2 to the head's width {self.head_width}"
-            )
 
     @property
     def query_width(self) -> int:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from accelsim.errors import ImportModelError
-from accelsim.ops.shapes import MAX_BOUND
-
 
 @dataclass(frozen=True)
 class Mixture:
@@ -29,15 +26,6 @@ class Mixture:
     feed_forward: int
     normalized: bool
     shared: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("experts", "top_k", "feed_forward"):
-            if not 1 <= getattr(self, name) <= MAX_BOUND:
-                raise ImportModelError(f"{name} of the experts is {getattr(self, name)}; allowed: 1 to {MAX_BOUND}")
-        if self.top_k > self.experts:
-            raise ImportModelError(f"a token takes {self.top_k} of {self.experts} experts; allowed: at most all")
-        if not 0 <= self.shared <= MAX_BOUND:
-            raise ImportModelError(f"the shared expert is {self.shared} wide; allowed: 0 (none) to {MAX_BOUND}")
 
     def tensors(self, width: int) -> dict[str, tuple[int, ...]]:
         """Shapes of a block's tensors; matrices of experts are stacked, (experts, outputs, inputs)."""
