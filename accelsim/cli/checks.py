@@ -11,6 +11,7 @@ from accelsim.cli.completion import presets, references
 from accelsim.cli.inputs import AcceleratorName, AsJson, OutFolder, Overrides, Quiet, StyleText, TechnologyName, load_accelerator_of
 from accelsim.cli.shell import EXIT_CHECK_FAILED, GuardedGroup, print_json, print_line
 from accelsim.cli.silicon import validate_silicon
+from accelsim.cli.unused import WITH_FOLDER, refuse_given
 from accelsim.presets import find_reference
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ Policy = Annotated[str, typer.Option(metavar="NAME", help="Controller: a preset'
 
 
 def area(
+    ctx: typer.Context,
     accel: AcceleratorName,
     technology: TechnologyName = "nangate45",
     overrides: Overrides = None,
@@ -54,7 +56,9 @@ def area(
     from accelsim.report.tables.terminal import stdout_console
 
     look = PictureStyle.parse(style)
-    if out is not None:
+    if out is None:
+        refuse_given(ctx, WITH_FOLDER, "style")
+    else:
         check_area_folder(out)
     report = area_of(load_accelerator_of(accel, overrides), load_technology(technology))
     if out is not None:

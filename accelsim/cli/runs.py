@@ -43,9 +43,10 @@ from accelsim.cli.networks import (
     with_execution,
     write_execution,
 )
-from accelsim.cli.shell import EXIT_CHECK_FAILED, fail, print_json, print_line
+from accelsim.cli.shell import EXIT_CHECK_FAILED, print_json, print_line
 from accelsim.cli.simulating import simulating
 from accelsim.cli.timelines import TimelineFile, check_timeline_file
+from accelsim.cli.unused import WITH_FOLDER, refuse_given
 
 if TYPE_CHECKING:
     from accelsim.accelerator import Accelerator
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    ctx: typer.Context,
     accel: AcceleratorName,
     trace: TraceName,
     then: Then = None,
@@ -95,30 +97,17 @@ def run(
     from accelsim.report.plots.picture_style import PictureStyle
     from accelsim.report.tables.terminal import stdout_console
 
-    look = PictureStyle.parse(style)
     over_tokens = any(given is not None for given in (prefill, decode, context))
+    _refuse_unused(ctx, over_tokens=over_tokens, pictures=out is not None, tables=not quiet and not as_json)
+    look = PictureStyle.parse(style)
     if out is not None:
         (check_tokens_folder if over_tokens else check_run_folder)(out)
     if timeline is not None:
         check_timeline_file(timeline)
     machine, network = load_inputs(accel, trace, overrides, fit=fit_codebook)
     others = load_others(then)
-    if cache_bits != 8 and not over_tokens:
-        fail("--cache-bits: allowed with --prefill, --decode or --context")
     node = load_technology(technology)
     if over_tokens:
-        unused = {
-            "--then": then,
-            "--functional": functional,
-            "--input": input_files,
-            "--outputs": outputs,
-            "--frames": frames > 1,
-            "--timeline": timeline,
-            "--full": full,
-            "--layers": layers,
-        }
-        for name in (name for name, given in unused.items() if given):
-            fail(f"{name}: allowed without --prefill, --decode and --context")
         _run_tokens(
             machine, network, node, prefill or 0, decode or 0, context or 0, batch, cache_bits, seed, out, look,
             what_if=what_if, as_json=as_json, quiet=quiet,
@@ -148,6 +137,19 @@ def run(
         print_execution(execution)
     if run.bit_exact is False:
         raise typer.Exit(EXIT_CHECK_FAILED)
+
+
+def _refuse_unused(ctx: typer.Context, *, over_tokens: bool, pictures: bool, tables: bool) -> None:
+    """Answer options of `run` that would have no effect beside those that are given."""
+    if over_tokens:
+        unused = ("then", "functional", "input_files", "outputs", "frames", "timeline", "full", "layers")
+        refuse_given(ctx, "without --prefill, --decode and --context", *unused)
+    else:
+        refuse_given(ctx, "with --prefill, --decode or --context", "cache_bits")
+    if not pictures:
+        refuse_given(ctx, WITH_FOLDER, "style")
+    if not tables:
+        refuse_given(ctx, "without --json and --quiet", "full", "layers")
 
 
 def _simulated(
@@ -229,6 +231,7 @@ def _elsewhere(out: Path | None, *, measured: bool) -> str:
 
 
 def compare(
+    ctx: typer.Context,
     items: Annotated[
         list[str],
         typer.Argument(
@@ -265,7 +268,9 @@ def compare(
     from accelsim.run_labels import short_labels
 
     look = PictureStyle.parse(style)
-    if out is not None:
+    if out is None:
+        refuse_given(ctx, WITH_FOLDER, "style")
+    else:
         check_comparison_folder(out)
     machines = load_pairs(items, overrides, fit=fit_codebook, warn=warn)
     node = load_technology(technology)

@@ -15,6 +15,7 @@ from accelsim.cli.completion import choices, presets
 from accelsim.cli.inputs import AsJson, StyleText, warn
 from accelsim.cli.shell import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, print_json, print_line
 from accelsim.cli.simulating import note_compilation
+from accelsim.cli.unused import refuse_given
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,9 +29,14 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 SHOWN_MESSAGES = 5
+_OF_RUNS = (  # options of points that run, and of what is made of them
+    "workers", "scheduler", "cluster", "tls_ca_file", "tls_cert", "tls_key", "retry_failed", "time_limit", "export", "pareto", "under",
+    "best", "accuracy", "tolerance", "plot", "interactive", "out", "style",
+)  # fmt: skip
 
 
 def sweep(
+    ctx: typer.Context,
     name: Annotated[
         str, typer.Argument(metavar="SWEEP", help="A sweep's name (accelsim list sweeps) or a YAML file.", autocompletion=presets("sweeps"))
     ],
@@ -98,6 +104,10 @@ def sweep(
     from accelsim.sweeps.store import open_store
     from accelsim.sweeps.table import read_table
 
+    if dry_run:
+        refuse_given(ctx, "without --dry-run, which runs no point", *_OF_RUNS)
+    if out is None and not plot and not interactive:
+        refuse_given(ctx, "with -o, --plot or --interactive", "style")
     look = PictureStyle.parse(style)
     wanted = load_sweep(name)
     stated = read_accuracy(accuracy, wanted, warn) if accuracy is not None else None

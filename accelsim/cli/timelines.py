@@ -10,6 +10,7 @@ import typer
 from accelsim.cli.inputs import Quiet, Seed, StyleText
 from accelsim.cli.shell import print_json, print_line
 from accelsim.cli.simulating import simulating
+from accelsim.cli.unused import refuse_given
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ TimelineFile = Annotated[
 
 
 def timeline(
+    ctx: typer.Context,
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="A result.json, or the folder of a run.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Trace events, .json or .json.gz.")] = None,
     vcd: Annotated[Path | None, typer.Option("--vcd", metavar="FILE", help="The core's signals by cycle, .vcd or .vcd.gz.")] = None,
@@ -50,6 +52,8 @@ def timeline(
     from accelsim.timeline.window import make_window, parse_cycles
 
     _check_outputs(out, vcd, plot, layers, interactive=interactive)
+    if plot is None:
+        refuse_given(ctx, "with --plot DIR, where pictures are written", "style")
     look = PictureStyle.parse(style)
     saved = load_result(result)
     window = make_window(saved, layers, parse_cycles(cycles) if cycles is not None else None)
