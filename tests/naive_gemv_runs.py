@@ -67,6 +67,9 @@ class NaiveGemvRuns(NaiveDrains):
     def scales_left(self, run: Row) -> bool:
         raise NotImplementedError
 
+    def needed_bits(self, run: Row) -> int:
+        raise NotImplementedError
+
     @property
     def codebook_wait(self) -> str:
         raise NotImplementedError
@@ -85,7 +88,7 @@ class NaiveGemvRuns(NaiveDrains):
             wait = self._pop_waits(run, kt)
             if wait:
                 return wait, left
-            if self.held_bits < run["pop_bits"] or run["codebook_load"] >= self.books_done or not self.port:
+            if self.held_bits < self.needed_bits(run) or run["codebook_load"] >= self.books_done or not self.port:
                 self.wanted_pop = "asked"
                 return None, left
         self.got_ports += left
@@ -106,7 +109,7 @@ class NaiveGemvRuns(NaiveDrains):
             return False
         if self._pop_waits(run, folds(run)[self.fold].kt):
             return False
-        if self.held_bits < run["pop_bits"] or run["codebook_load"] >= self.books_done:
+        if self.held_bits < self.needed_bits(run) or run["codebook_load"] >= self.books_done:
             return False
         taken = self.vector_ports if self.vector_free > self.t else 0
         return self.got_ports + self.machine["port_accesses"] - taken >= run["row_accesses"]

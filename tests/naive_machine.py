@@ -502,11 +502,21 @@ class NaiveMachine(NaiveInputStationaryRuns):
         return ""
 
     def lowest_row(self, run: Row) -> int:
+        """Of the groups of the image that the pop takes: each has its own bound, as if it were popped alone."""
+        at_once = max(1, run["groups"])
+        records = run["ports"] // at_once  # of a group
+        rows = len(tile_span(run, folds(run)[self.load_fold].kt, self.rows))
+        held = rows * (self.cols // run["d"]) if run["axis"] == 0 else ceil_div(rows, run["d"]) * self.cols
+        own = range(self.load_group * at_once, min((self.load_group + 1) * at_once, ceil_div(held, records)))
+        return max(self.lowest_row_of(run, records, group) for group in own)
+
+    def lowest_row_of(self, run: Row, records: int, group: int) -> int:
+        """Of a group of so many records."""
         if run["feed"]:  # a record writes rows of the taps alone
-            record = self.load_group * run["ports"] + run["ports"] - 1
+            record = group * records + records - 1
             row = record // (self.cols // run["d"]) if run["axis"] == 0 else record // self.cols * run["d"] + run["d"] - 1
             return min(row, run["feed_rows"] - 1)
-        last = min(self.load_group * run["ports"] + run["ports"] - 1, self.rows * self.cols // run["d"] - 1)
+        last = min(group * records + records - 1, self.rows * self.cols // run["d"] - 1)
         return last // (self.cols // run["d"]) if run["axis"] == 0 else last // self.cols * run["d"] + run["d"] - 1
 
     def scale_bits(self, run: Row) -> int:

@@ -39,4 +39,4 @@ def _scales_whole_cycles(target: Target, geometry: CoreGeometry) -> bool:
     if target.array.scale_at == "weight" or not geometry.scales:
         return True
     finest = min(rows for rows, _ in geometry.scales)
-    return finest % min(geometry.group_rows, geometry.block_rows) == 0
+    return finest % geometry.group_rows == 0

@@ -220,14 +220,14 @@ class CoreGeometry:
 
     @property
     def group_rows(self) -> int:
-        """Most rows of the reduction that a cycle's groups have weights of."""
+        """Most rows of the reduction that a cycle's groups have weights of: no more than a tile has."""
         records = self.cycle_records
         if self.axis == 0:
             line, rows = self.cols // self.codeword_length, 1  # records side by side, and the rows that they lie in
         else:
             line, rows = self.cols, self.codeword_length
         lines = max(1, records // line) if records % line == 0 or line % records == 0 else (records - 2) // line + 2
-        return min(self.rows, rows * lines)
+        return min(self.rows, self.block_rows, rows * lines)
 
     def tile_pops(self, k: int) -> np.ndarray:
         """Pops of each K-tile of a stripe, of scales or tables and of records: int64 (tiles,)."""

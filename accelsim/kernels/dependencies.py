@@ -253,11 +253,18 @@ def codebook_wait(machine):
 
 
 @inlined_kernel
-def lowest_row(run, group, rows, cols):
-    """Lowest array row that `group` writes in a full tile: rmax(g). The group may be popped rmax(g) + C - 2 cycles after the swap."""
+def lowest_row(run, kt, group, rows, cols):
+    """Lowest array row that `group` writes: rmax(g), which takes a trimmed tile's last group as whole, up to the end of a full tile.
+
+    The group may be popped rmax(g) + C - 2 cycles after the swap. Several of the image at once are bound by the last one that the tile has.
+    """
+    th = group * run.ports + run.ports - 1
+    if run.groups > 1:
+        of_group = run.ports // run.groups
+        th = min(th, -(-tile_records(run, kt, rows, cols) // of_group) * of_group - 1)
     if run.feed:  # a tile has no more rows than a channel has taps
         rows = run.feed_rows
-    th = min(group * run.ports + run.ports - 1, rows * cols // run.d - 1)
+    th = min(th, rows * cols // run.d - 1)
     if run.axis == 0:
         rmax = th // (cols // run.d)
     else:

@@ -224,7 +224,7 @@ def step_loader(s, machine, runs, tasks, fin, loaded, group_cost, land, visible,
         behind = 0
         if not s.l_fresh and vacated >= 0 and s.l_group >= 0:  # scales have registers of their own
             if s.l_lowest < 0:
-                s.l_lowest = lowest_row(run, s.l_group, rows, cols)
+                s.l_lowest = lowest_row(run, s.l_kt, s.l_group, rows, cols)
             behind = vacated + s.l_lowest + lag - 2
         if t < behind:
             why = SWAP
@@ -308,7 +308,7 @@ def steady_pops(s, machine, runs, most, stop_freed):
     pushed = s.pushed
     while count < most and s.l_group < s.l_groups - 1 and s.ucnt >= run.pop_bits:
         t = s.cycle + count + 1
-        if t < behind_all and t < vacated + lowest_row(run, s.l_group, machine.rows, machine.cols) + lag - 2:
+        if t < behind_all and t < vacated + lowest_row(run, s.l_kt, s.l_group, machine.rows, machine.cols) + lag - 2:
             break
         bits = s.ucnt
         if s.pushed < run.words and bits <= run.buffer_bits - run.word_bits:

@@ -15,6 +15,7 @@ from accelsim.trace.trace import Trace
 from accelsim.what_if import IDEALS, Ideal, with_overrides
 from tests.engine.machines import machines
 from tests.naive_machine import NaiveMachine
+from tests.properties.test_ideal_decoder import chips, grouped_chains
 from tests.recorded import run_recorded
 from tests.tiny_convnets import convnets
 from tests.tiny_machines import accelerators, nets, tiny_accelerator, tiny_encoder
@@ -60,6 +61,16 @@ def test_ideal_decoders_and_widths_of_random_machines_equal_the_twin(accelerator
     """They take several groups, or words, of the image that the chip as it is has."""
     try:
         compare(with_overrides(accelerator, ideal.overrides(accelerator, (trace,))), trace, planned_for=accelerator)
+    except CompileError:
+        return
+
+
+@settings(max_examples=8)
+@given(chips(), grouped_chains())
+def test_ideal_decoders_of_tiles_that_end_with_a_scale_equal_the_twin(accelerator: Accelerator, trace: Trace) -> None:
+    (decoder,) = (item for item in IDEALS if item.name == "decoder")
+    try:
+        compare(with_overrides(accelerator, decoder.overrides(accelerator, (trace,))), trace, planned_for=accelerator)
     except CompileError:
         return
 

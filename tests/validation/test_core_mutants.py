@@ -25,17 +25,21 @@ MUTANTS = [
     Mutant(
         "th stays inside a full tile",
         109,
-        (KERNEL, "th = min(group * run.ports + run.ports - 1, rows * cols // run.d - 1)", "th = group * run.ports + run.ports - 1"),
+        (KERNEL, "th = min(th, rows * cols // run.d - 1)", "th = min(th, rows * cols)"),
     ),
     Mutant(
         "th is the last record of the group, not the first",
         109,
-        (KERNEL, "th = min(group * run.ports + run.ports - 1,", "th = min(group * run.ports,"),
+        (KERNEL, "th = group * run.ports + run.ports - 1", "th = group * run.ports"),
     ),
     Mutant(
         "rmax uses the full tile's bound for trimmed tiles too",
         125,
-        (KERNEL, "lowest_row(run, s.l_group, rows, cols)", "lowest_row(run, s.l_group, min(rows, run.k - s.l_kt * rows), cols)"),
+        (
+            KERNEL,
+            "lowest_row(run, s.l_kt, s.l_group, rows, cols)",
+            "lowest_row(run, s.l_kt, s.l_group, min(rows, run.k - s.l_kt * rows), cols)",
+        ),
     ),
     Mutant(
         "an index has ceil(log2 KCB) bits",
