@@ -28,7 +28,7 @@ class Action(NamedTuple):
     name: str
 
 
-Counts = Mapping[Action, Span]
+Counts = Mapping[Action, Span | float]  # a number: what a result determines exactly
 
 MAC = Action("PE array", "psums", "mac")
 PE_CYCLE = Action("PE array", "activations", "pe_cycle")
@@ -126,16 +126,16 @@ def _received(layer: LayerResult, cores: Sequence[LayerResult]) -> tuple[Traffic
 
 def add_counts(layers: Iterable[Counts]) -> dict[Action, Span]:
     """Sum over layers."""
-    spans: dict[Action, list[Span]] = {}
+    found: dict[Action, list[Span | float]] = {}
     for counts in layers:
-        for action, span in counts.items():
-            spans.setdefault(action, []).append(span)
-    return {action: total(found) for action, found in spans.items()}
+        for action, count in counts.items():
+            found.setdefault(action, []).append(count)
+    return {action: total(each) for action, each in found.items()}
 
 
 def _layer_counts(
     layer: LayerResult, accelerator: Accelerator, operands: Set[str], received: tuple[Traffic, ...] = ()
-) -> dict[Action, Span]:
+) -> dict[Action, Span | float]:
     """Counts of a layer whose weights have the streams that are among `operands`; those `received` came with the read of another core."""
     tile = accelerator.array.sparse_tile
     share = (
@@ -157,7 +157,7 @@ def _layer_counts(
     }
 
 
-def _held_counts(accelerator: Accelerator, cycles: int) -> dict[Action, Span]:
+def _held_counts(accelerator: Accelerator, cycles: int) -> dict[Action, Span | float]:
     """The clock of registers that a chip has for some of its mappings, whatever a layer's."""
     held = {
         GEMV_HELD: accelerator.array.few_rows > 0,
@@ -179,12 +179,12 @@ def _idle_array(accelerator: Accelerator, cycles: int) -> dict[Action, float]:
     }
 
 
-def _exact(counts: Mapping[Action, float]) -> dict[Action, Span]:
+def _exact(counts: Mapping[Action, float]) -> dict[Action, Span | float]:
     """Counts that a result determines exactly, for actions that occur."""
-    return {action: Span(count, count, count) for action, count in counts.items() if count}
+    return {action: count for action, count in counts.items() if count}
 
 
-def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cycles: int) -> dict[Action, Span]:
+def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cycles: int) -> dict[Action, Span | float]:
     """Each busy cycle clocks R x C PEs, reads a row of R activations and puts a psum per column into the accumulators.
 
     PEs with a file of weights read one of them in each busy cycle, but take and hold a row's activations for all of them. Columns with
@@ -221,7 +221,7 @@ def _array_counts(layer: LayerResult, accelerator: Accelerator, share: float, cy
     return {**_exact(counts), **ranges}
 
 
-def _gemv_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span]:
+def _gemv_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span | float]:
     """Each step clocks the lanes behind the decoder, adds to a sum per column or lane, and reads the activations of a group.
 
     These are X / C, or the elements of codewords along the reduction (high). The PEs are idle; the drain, which reads a sum once for
@@ -246,7 +246,7 @@ def _in_accumulators(layer: LayerResult) -> bool:
     return layer.gemv_steps is None and layer.os_reads is None and layer.lane_reads is None
 
 
-def _held_sum_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
+def _held_sum_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span | float]:
     """Each step clocks R x C PEs, whose own registers take the sums, and the weights that pass; the drain moves sums down the columns."""
     array, cycles = accelerator.array, layer.total_cycles
     size = array.rows * array.cols
@@ -266,7 +266,7 @@ def _held_sum_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Actio
     return _exact(counts)
 
 
-def _lane_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span]:
+def _lane_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span | float]:
     """Each cycle of the lanes clocks a sum per lane and takes a weight for it; the array is idle."""
     counts: dict[Action, float] = {
         LANE_MAC: layer.macs,
@@ -278,7 +278,7 @@ def _lane_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str
     return _exact(counts)
 
 
-def _scale_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span]:
+def _scale_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[str]) -> dict[Action, Span | float]:
     """Each busy cycle scales a sum per column and tap, or each that it adds to behind the decoder; one that scales weights does so in each
     lane of a group.
     """
@@ -295,7 +295,7 @@ def _scale_counts(layer: LayerResult, accelerator: Accelerator, operands: Set[st
 
 def _load_counts(
     layer: LayerResult, accelerator: Accelerator, share: float, operands: Set[str], received: tuple[Traffic, ...]
-) -> dict[Action, Span]:
+) -> dict[Action, Span | float]:
     """The bounds of a layer are its words and groups: `buffer_width` words of W bits and `decode` groups were taken."""
     words, groups = layer.bounds.get("buffer_width", 0), layer.bounds.get("decode", 0)
     codebook, buffer = accelerator.codebook, accelerator.activation_buffer
@@ -339,7 +339,7 @@ def _group_weights(layer: LayerResult, accelerator: Accelerator, operands: Set[s
     return _decoded_weights(layer, accelerator, operands) // max(1, layer.bounds.get("decode", 0))
 
 
-def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span]:
+def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action, Span | float]:
     """A cycle of work is at most an operation per lane; a pass writes its result at most once and reads none to two operands."""
     lanes, cycles = accelerator.vector_unit.lanes, layer.vector_cycles - (layer.lane_mac_cycles or 0)  # those that multiply count apart
     if not lanes or not cycles:
@@ -353,7 +353,7 @@ def _vector_counts(layer: LayerResult, accelerator: Accelerator) -> dict[Action,
     }
 
 
-def _traffic_counts(layer: LayerResult, accelerator: Accelerator, received: tuple[Traffic, ...]) -> dict[Action, Span]:
+def _traffic_counts(layer: LayerResult, accelerator: Accelerator, received: tuple[Traffic, ...]) -> dict[Action, Span | float]:
     """Bits over each memory, whole bursts included; and what the DMA puts into, or takes from, the buffers, `received` included."""
     counts: dict[Action, float] = {}
 

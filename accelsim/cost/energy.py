@@ -200,7 +200,7 @@ def _line(action: Action, count: Span, energies: Mapping[str, ActionEnergy]) -> 
 
 
 def _dynamic(counts: Counts, energies: Mapping[str, ActionEnergy]) -> Span:
-    return total(count * energies[action.name].pj for action, count in counts.items())
+    return total(energies[action.name].pj * count for action, count in counts.items())
 
 
 def _power(component: str, name: str, kind: Kind, milliwatts: Span, seconds: float, source: str) -> EnergyLine:

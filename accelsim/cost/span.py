@@ -56,11 +56,16 @@ class Span:
 ZERO = Span(0.0, 0.0, 0.0)
 
 
-def total(spans: Iterable[Span]) -> Span:
-    """Sum of spans."""
+def total(figures: Iterable[Span | float]) -> Span:
+    """Sum of spans, and of figures without uncertainty."""
     nominal = low = high = 0.0
-    for span in spans:
-        nominal += span.nominal
-        low += span.low
-        high += span.high
+    for figure in figures:
+        if isinstance(figure, Span):
+            nominal += figure.nominal
+            low += figure.low
+            high += figure.high
+        else:
+            nominal += figure
+            low += figure
+            high += figure
     return Span(nominal, low, high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelsim.accelerator import load_accelerator
-from accelsim.cost.action_counts import ROW_READ, SKEW_CYCLE, WINDOW_CYCLE, WINDOW_IDLE, count_actions
+from accelsim.cost.action_counts import ROW_READ, SKEW_CYCLE, WINDOW_CYCLE, WINDOW_IDLE, add_counts, count_actions
 from accelsim.cost.action_energy import action_energies
 from accelsim.cost.area import area_of
 from accelsim.cost.technology import load_technology
@@ -28,7 +28,7 @@ def test_feeds_read_what_their_shifts_bring_and_pass_the_skew_registers() -> Non
     # 8 channels, 4 x 4 outputs on 4 columns: 2 tiles of 4 lines of 3 + 3 shifts, each of 3 values for 4 columns.
     accelerator = chip(16, 4, 4, 1, 16, 3)
     result = simulate(accelerator, depthwise(8, 4, 4, 3, 1))
-    (counts,) = count_actions(result, accelerator)
+    counts = add_counts(count_actions(result, accelerator))
     assert counts[ROW_READ].nominal == counts[ROW_READ].low == 2 * 24 * 12
     assert counts[WINDOW_CYCLE].nominal == 2 * 24
     assert counts[WINDOW_IDLE].nominal == 69 - 2 * 24

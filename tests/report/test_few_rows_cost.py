@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelsim.accelerator import load_accelerator
-from accelsim.cost.action_counts import count_actions
+from accelsim.cost.action_counts import add_counts, count_actions
 from accelsim.cost.action_energy import action_energies
 from accelsim.cost.area import area_of
 from accelsim.cost.energy import energy_of
@@ -57,7 +57,7 @@ def test_a_step_is_counted_for_its_lanes_and_leaves_the_pes_idle() -> None:
     fields = {"codebook": {"ports": 2, "codeword_length": 4, "codewords": 64}}
     chip = tiny_accelerator(array={"rows": 4, "cols": 4, "max_m": 64, "mapping": "gemv", "raw_weights_per_cycle": 8}, **fields)
     result = simulate(chip, gemm_chain(2, [8, 20], ["int8"], [""]))
-    (layer,) = count_actions(result, chip)
+    layer = add_counts(count_actions(result, chip))
     found = {
         (action.component, action.name): span.nominal
         for action, span in layer.items()
@@ -95,7 +95,7 @@ def test_a_step_scales_what_it_adds_to_each_sum() -> None:
     chip = tiny_accelerator(array=array, codebook={"ports": 2, "codeword_length": 4, "codewords": 64})
     result = simulate(chip, ConvNet(16, 1, 1).conv(8, 1).trace("int_group:bits=4,group=8", "*"))
     assert result.layers[0].gemv_steps == 16
-    (layer,) = count_actions(result, chip)
+    layer = add_counts(count_actions(result, chip))
     assert {action.name: span.nominal for action, span in layer.items()}["scale_sum"] == 16 * 4
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accelsim.accelerator import load_accelerator
-from accelsim.cost.action_counts import IS_HELD, IS_WEIGHT, MAC, PE_CYCLE, ROW_READ, SHADOW_WRITE, count_actions
+from accelsim.cost.action_counts import IS_HELD, IS_WEIGHT, MAC, PE_CYCLE, ROW_READ, SHADOW_WRITE, add_counts, count_actions
 from accelsim.cost.action_energy import action_energies
 from accelsim.cost.area import area_of
 from accelsim.cost.energy import energy_of
@@ -40,7 +40,7 @@ def test_loads_of_activations_and_passing_weights_are_counted() -> None:
     # 6 rows in M-tiles of 3, 8 inputs in two K-tiles, 8 outputs in two N-tiles on 4 x 4: weights are decoded for each M-tile.
     accelerator = bench(4, 4, 16)
     result = simulate(accelerator, product(6, 8, 8))
-    (counts,) = count_actions(result, accelerator)
+    counts = add_counts(count_actions(result, accelerator))
     found = {action: span.nominal for action, span in counts.items()}
     assert found[MAC] == 6 * 8 * 8
     assert found[PE_CYCLE] == 2 * 2 * 8 * 16

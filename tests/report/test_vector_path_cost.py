@@ -16,6 +16,7 @@ from accelsim.cost.action_counts import (
     ROW_READ,
     SHADOW_WRITE,
     VECTOR_OP,
+    add_counts,
     count_actions,
 )
 from accelsim.cost.action_energy import action_energies
@@ -55,7 +56,7 @@ def test_what_the_lanes_do_is_counted_and_the_array_idles() -> None:
     # 8 channels, 4 x 4 outputs of 9 taps on 4 lanes: 2 stripes of 16 positions, 9 + 1 cycles each.
     accelerator = bench(4, 4, 1, 4)
     result = simulate(accelerator, depthwise(8, 4, 4, 3, 1))
-    (counts,) = count_actions(result, accelerator)
+    counts = add_counts(count_actions(result, accelerator))
     found = {action: span.nominal for action, span in counts.items()}
     assert found[LANE_MAC] == 8 * 16 * 9
     assert found[LANE_STEP] == 4 * 2 * 16 * 9

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator, load_accelerator
-from accelsim.cost.action_counts import LOOKUP, MAC, MASK, ROUTE, SHADOW_WRITE, Counts, count_actions
+from accelsim.cost.action_counts import LOOKUP, MAC, MASK, ROUTE, SHADOW_WRITE, Action, add_counts, count_actions
 from accelsim.cost.area import area_of
 from accelsim.cost.energy import energy_of
+from accelsim.cost.span import Span
 from accelsim.cost.technology import load_technology
 from accelsim.errors import CompileError, ConfigError
 from accelsim.functional import check_functional
@@ -35,8 +36,8 @@ def chip(tile: bool = True, **fields: object) -> Accelerator:
     return tiny_accelerator(**{"array": array, "codebook": codebook, **fields})
 
 
-def counts_of(accelerator: Accelerator, trace: Trace) -> list[Counts]:
-    return list(count_actions(simulate(accelerator, trace), accelerator))
+def counts_of(accelerator: Accelerator, trace: Trace) -> list[dict[Action, Span]]:
+    return [add_counts([counts]) for counts in count_actions(simulate(accelerator, trace), accelerator)]
 
 
 def test_masked_layers_take_the_cycles_of_a_dense_array_and_multiply_what_is_kept() -> None:
