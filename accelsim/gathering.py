@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from accelsim.kernels.compute_state import RUN_RESULTS
 from accelsim.program import LayerPlan, Program
 from accelsim.result import CATEGORIES, FIGURES, MEMORIES, SHARED_LEVEL, CoreResult, FrameResult, LayerResult, Traffic
@@ -31,18 +33,17 @@ def core_results(program: Program, outcome: Outcome, array_size: int, last_wait:
 
 
 def _frames(program: Program, outcome: Outcome, run_cycles: int, array_size: int, last_wait: str) -> tuple[FrameResult, ...]:
-    column = {name: index for index, name in enumerate(RUN_RESULTS)}
-    cycles: list[Counter[str]] = [Counter(dict.fromkeys(CATEGORIES, 0)) for _ in program.layers]
+    booked = np.zeros((len(program.layers), len(CATEGORIES)), np.int64)
+    np.add.at(booked, program.runs["layer"], outcome.run_results[:, : len(CATEGORIES)])
+    cycles = [dict(zip(CATEGORIES, row, strict=True)) for row in booked.tolist()]
     starts: list[int | None] = [None] * len(program.layers)
     ends = [0] * len(program.layers)
-    rows = outcome.run_results.tolist()
-    for layer, row in zip(program.runs["layer"].tolist(), rows, strict=True):
-        for category, name in enumerate(CATEGORIES):
-            cycles[layer][name] += row[category]
+    spans = outcome.run_results[:, [RUN_RESULTS.index("start"), RUN_RESULTS.index("end")]].tolist()
+    for layer, (start, end) in zip(program.runs["layer"].tolist(), spans, strict=True):
         if starts[layer] is None:
-            starts[layer] = row[column["start"]]
-        ends[layer] = row[column["end"]]
-    last = int(program.runs["layer"][-1]) if rows else len(program.layers) - 1
+            starts[layer] = start
+        ends[layer] = end
+    last = int(program.runs["layer"][-1]) if spans else len(program.layers) - 1
     cycles[last][last_wait] += outcome.tail_cycles
     cycles[last]["dependency"] += run_cycles - outcome.cycles  # on the other cores
     if starts[last] is None:
@@ -63,14 +64,14 @@ def _frames(program: Program, outcome: Outcome, run_cycles: int, array_size: int
     return tuple(FrameResult(tuple(layers), names[index]) for index, layers in sorted(frames.items()))
 
 
-def _layer(plan: LayerPlan, cycles: Counter[str], start: int, end: int, array_size: int) -> LayerResult:
+def _layer(plan: LayerPlan, cycles: dict[str, int], start: int, end: int, array_size: int) -> LayerResult:
     return LayerResult(
         name=plan.name,
         op=plan.op,
         format=plan.format,
         start_cycle=start,
         end_cycle=end,
-        cycles=dict(cycles),
+        cycles=cycles,
         macs=plan.macs,
         pe_cycles=cycles["busy"] * array_size,
         vector_cycles=plan.vector_cycles,

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
+from itertools import repeat
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, with_config
@@ -185,10 +186,8 @@ class FrameResult:
     @cached_property
     def cycles(self) -> dict[str, int]:
         """Category -> core cycles, over all layers."""
-        total: Counter[str] = Counter(dict.fromkeys(CATEGORIES, 0))
-        for layer in self.layers:
-            total.update(layer.cycles)
-        return dict(total)
+        rows = [list(map(layer.cycles.get, CATEGORIES, repeat(0))) for layer in self.layers]
+        return dict(zip(CATEGORIES, map(sum, zip(*rows, strict=True)), strict=True))
 
     @property
     def total_cycles(self) -> int:
@@ -479,7 +478,8 @@ def own_cycles(cycles: Mapping[str, int], resource: str) -> int:
 
 def total(items: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Sum of mappings, key by key."""
-    out: Counter[str] = Counter()
+    out: dict[str, int] = {}
     for item in items:
-        out.update(item)
-    return dict(out)
+        for name, value in item.items():
+            out[name] = out.get(name, 0) + value
+    return out

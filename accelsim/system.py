@@ -316,12 +316,11 @@ def _check_rows(program: Program, outcome: Outcome) -> None:
 
 def _check_macs(program: Program) -> None:
     """The runs multiply each weight of a layer with each row once, and a reduction has as many K-tiles as it takes."""
-    macs = Counter(dict.fromkeys(range(len(program.layers)), 0))
-    for layer, m, k, merged, columns in program.runs[["layer", "m", "k", "merged", "columns"]].tolist():
-        macs[layer] += m * k * columns // merged
-    for index, layer_plan in enumerate(program.layers):
-        if macs[index] != layer_plan.macs:
-            raise ConservationError(f"layer {layer_plan.name!r}: its runs have {macs[index]} MACs, the layer has {layer_plan.macs}")
+    runs, macs = program.runs, np.zeros(len(program.layers), np.int64)
+    np.add.at(macs, runs["layer"], runs["m"] * runs["k"] * runs["columns"] // runs["merged"])
+    for layer_plan, found in zip(program.layers, macs.tolist(), strict=True):
+        if found != layer_plan.macs:
+            raise ConservationError(f"layer {layer_plan.name!r}: its runs have {found} MACs, the layer has {layer_plan.macs}")
     blocks, rest = np.divmod(program.runs["k"], program.runs["block"])
     rows = program.machine["rows"]
     tiles = (blocks * -(-program.runs["block"] // rows) + -(-rest // rows)) * np.maximum(1, program.runs["passes"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import repeat
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class RecordTable:
             if isinstance(value, np.ndarray):
                 self._arrays.append((self.rows, self._column[name], value))
                 equal[name] = 0
-        self._blocks.append([equal.get(name, 0) for name in self._names])
+        self._blocks.append(list(map(equal.get, self._names, repeat(0))))
         self._first.append(self.rows)
         self.rows += rows
 

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from accelsim.compiler.accumulator_range import most_accumulator_bits
+from accelsim.compiler.cycle_collection import cycles_kept
 from accelsim.compression.open_trace import open_trace
 from accelsim.cost.technology import Technology
 from accelsim.errors import AccelsimError, ConfigError, TraceError
@@ -29,7 +30,8 @@ def run_point(point: Point, technology: Technology) -> dict[str, Any]:
     """Simulate a point; the row to be stored, with status `failed` and the message if it cannot be simulated."""
     started = time.thread_time()
     try:
-        figures = _figures(point, technology)
+        with cycles_kept():
+            figures = _figures(point, technology)
         status, message = OK, ""
     except AccelsimError as error:
         figures, status, message = {}, FAILED, str(error)
