@@ -378,7 +378,7 @@ def _group_mappings(target: Target, network: PlacedNetwork) -> dict[str, str]:
 
 def _warnings(target: Target, lows: Sequence[Lowering], of_cores: Sequence[Structured]) -> tuple[str, ...]:
     """Remarks on the runs of all cores."""
-    low, runs = lows[0], np.concatenate(of_cores)
+    low, slow = lows[0], np.concatenate([runs[runs["word_bits"] < runs["pop_bits"]] for runs in of_cores])
     out: list[str] = []
     if any(item.conflicts.synthetic for item in lows):
         out.append(f"bank conflicts come from evenly drawn indices (seed {low.conflicts.seed}): the trace has no payload")
@@ -389,7 +389,6 @@ def _warnings(target: Target, lows: Sequence[Lowering], of_cores: Sequence[Struc
         names = ", ".join(f"{{keep: {mask[0]}, of: {mask[1]}}}" for mask in sorted(item for item in masked if item))
         out.append(f"no mask decoder is in this chip's area and energy, although weights are masked: set codebook.mask={names}")
     out += target.warnings
-    slow = runs[runs["word_bits"] < runs["pop_bits"]]
     narrow, wide = slow[slow["from_activations"] == 1], slow[slow["from_activations"] == 0]
     if narrow.size:
         bits = narrow["word_bits"].min()
