@@ -98,7 +98,7 @@ def run(
     from accelsim.report.tables.terminal import stdout_console
 
     over_tokens = any(given is not None for given in (prefill, decode, context))
-    _refuse_unused(ctx, over_tokens=over_tokens, pictures=out is not None, tables=not quiet and not as_json)
+    _refuse_unused(ctx, over_tokens=over_tokens, pictures=out is not None)
     look = PictureStyle.parse(style)
     if out is not None:
         (check_tokens_folder if over_tokens else check_run_folder)(out)
@@ -139,7 +139,7 @@ def run(
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 
-def _refuse_unused(ctx: typer.Context, *, over_tokens: bool, pictures: bool, tables: bool) -> None:
+def _refuse_unused(ctx: typer.Context, *, over_tokens: bool, pictures: bool) -> None:
     """Answer options of `run` that would have no effect beside those that are given."""
     if over_tokens:
         unused = ("then", "functional", "input_files", "outputs", "frames", "timeline", "full", "layers")
@@ -148,8 +148,6 @@ def _refuse_unused(ctx: typer.Context, *, over_tokens: bool, pictures: bool, tab
         refuse_given(ctx, "with --prefill, --decode or --context", "cache_bits")
     if not pictures:
         refuse_given(ctx, WITH_FOLDER, "style")
-    if not tables:
-        refuse_given(ctx, "without --json and --quiet", "full", "layers")
 
 
 def _simulated(

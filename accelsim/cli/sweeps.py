@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 SHOWN_MESSAGES = 5
-_OF_RUNS = (  # options of points that run, and of what is made of them
-    "workers", "scheduler", "cluster", "tls_ca_file", "tls_cert", "tls_key", "retry_failed", "time_limit", "export", "pareto", "under",
-    "best", "accuracy", "tolerance", "plot", "interactive", "out", "style",
-)  # fmt: skip
 
 
 def sweep(
@@ -104,8 +100,6 @@ def sweep(
     from accelsim.sweeps.store import open_store
     from accelsim.sweeps.table import read_table
 
-    if dry_run:
-        refuse_given(ctx, "without --dry-run, which runs no point", *_OF_RUNS)
     if out is None and not plot and not interactive:
         refuse_given(ctx, "with -o, --plot or --interactive", "style")
     look = PictureStyle.parse(style)
@@ -155,14 +149,10 @@ def sweep(
         print_json({**asdict(summary), "points_per_s": summary.points_per_s, "store": str(path), "findings": findings.to_dict()})
     else:
         _show(summary, path, quiet)
-        if quiet:
-            if best is not None:
-                for line in findings.answer():
-                    print_line(line)
-                for item in findings.left_out:
-                    warn(item.sentence)
-        else:
+        if not quiet:
             _tell_findings(findings, {export: f"{rows:,} rows", folder: "tables and pictures"})
+        elif best is not None:
+            _tell_best(findings)
     if summary.failed or summary.failed_before or summary.invalid:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
@@ -307,6 +297,14 @@ def _show(summary: SweepSummary, path: Path, quiet: bool) -> None:
     else:
         _tell(line)
         _refusals(summary.dropped, summary.invalid, summary.messages)
+
+
+def _tell_best(findings: SweepFindings) -> None:
+    """Print the best points, one per line, and on stderr those without a figure."""
+    for line in findings.answer():
+        print_line(line)
+    for item in findings.left_out:
+        warn(item.sentence)
 
 
 def _tell_findings(findings: SweepFindings, written: Mapping[Path | None, str]) -> None:

@@ -12,7 +12,6 @@ from accelsim.cli.completion import formats as complete_formats
 from accelsim.cli.completion import traces as complete_traces
 from accelsim.cli.inputs import AsJson, OutFolder, Quiet, Seed, TraceName
 from accelsim.cli.shell import print_json, print_line
-from accelsim.cli.unused import refuse_given
 from accelsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 
 def import_(
-    ctx: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="vit:option=value,..., a .pt2, .onnx, .gguf or .csv file, or a folder.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="The trace's directory.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Draw the weights from this seed.")] = None,
@@ -41,8 +39,6 @@ def import_(
     from accelsim.api.models import import_model
     from accelsim.importers.import_model import explain_model, parse_numbers
 
-    if explain:
-        refuse_given(ctx, "without --explain, which reads shapes and writes nothing", "out", "seed", "weights", "quiet")
     sizes, values = parse_numbers(bind or (), "--bind", 1), parse_numbers(fill or (), "--fill", 0)
     if explain:
         _show_obstacles(explain_model(model, sizes, values), as_json)
@@ -67,7 +63,6 @@ def _show_obstacles(obstacles: tuple[Obstacle, ...], as_json: bool) -> None:
 
 
 def compress(
-    ctx: typer.Context,
     trace: Annotated[
         str,
         typer.Argument(metavar="TRACE", help="A float trace: a name (accelsim list traces) or directory.", autocompletion=complete_traces),
@@ -100,8 +95,6 @@ def compress(
     """Encode the weights of a float trace in a format or by a recipe."""
     if (format is None) == (recipe_file is None) or (layers is not None and format is None):
         raise ConfigError("compress needs one of --format FORMAT (with --layers PATTERN if not the usual ones) and --recipe FILE")
-    if as_json or quiet:
-        refuse_given(ctx, "without --json and --quiet", "per_layer")
     if not force and (out / "trace.json").exists():
         raise ConfigError(f"{out}: holds a trace; allowed: another directory, or --force to replace it")
     from accelsim.api.models import compress as compress_model
@@ -133,7 +126,6 @@ def compress(
 
 
 def inspect(
-    ctx: typer.Context,
     trace: TraceName,
     regenerate: Annotated[bool, typer.Option("--regenerate", help="Make the bits of a seeded trace again, and count them.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="List each layer, also those that repeated blocks share.")] = False,
@@ -148,8 +140,6 @@ def inspect(
     from accelsim.compression.open_trace import open_trace
     from accelsim.report.export.trace import check_trace_folder, write_trace_folder
 
-    if as_json or quiet:
-        refuse_given(ctx, "without --json and --quiet", "layers")
     if out is not None:
         check_trace_folder(out)
     found = open_trace(trace)

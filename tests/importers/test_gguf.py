@@ -217,7 +217,7 @@ def test_tensors_that_do_not_fit_the_architecture_are_named(
         ({"attention.head_count": 0}, "key 'llama.attention.head_count' has value 0; allowed: a whole number from 1 to"),
         ({"block_count": 1_000_000}, "key 'llama.block_count' has value 1000000; allowed: a whole number from 1 to 1,024"),
         ({"context_length": 0}, "key 'llama.context_length' has value 0; allowed: a whole number from 1 to 16,777,216"),
-        ({"embedding_length": 2**32 - 1}, "key 'llama.embedding_length' has value 4294967295; allowed: a whole number from 1 to 16,777,216"),
+        ({"embedding_length": 2**32 - 1}, "key 'llama.embedding_length' has value 4294967295; allowed: a whole number from 1 to"),
         ({"rope.dimension_count": 65}, "key 'llama.rope.dimension_count' has value 65; allowed: a whole number from 1 to 64"),
         ({"rope.scaling.type": "yarn"}, "key 'llama.rope.scaling.type' has value 'yarn'; allowed: none, linear, longrope"),
         ({"embedding_length": "wide"}, "key 'llama.embedding_length' has value 'wide'; allowed: a whole number"),
