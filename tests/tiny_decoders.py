@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter
@@ -91,7 +92,12 @@ def write_gguf(
 ) -> None:
     """Write a file of (type, data) by name; quantized data are the blocks' bytes, (outputs, bytes of a row)."""
     writer = GGUFWriter(path, sizes.architecture)
-    add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
+    add: dict[type, Callable[[str, Any], None]] = {
+        bool: writer.add_bool,
+        int: writer.add_uint32,
+        float: writer.add_float32,
+        str: writer.add_string,
+    }
     for name, value in {**sizes.keys, **(keys or {})}.items():
         key = f"{sizes.architecture}.{name}"
         if isinstance(value, int) and not 0 <= value < 1 << 32:
