@@ -108,8 +108,7 @@ def _model(keys: _Keys, family: Family) -> LanguageModel:
     if heads % kv_heads:
         raise keys.refuse("attention.head_count_kv", f"a divisor of attention.head_count = {heads}")
     vocabulary = keys.file.shape("token_embd.weight")[0]
-    if keys.whole("vocab_size", vocabulary) != vocabulary:
-        raise keys.refuse("vocab_size", f"{vocabulary}, the rows of tensor 'token_embd.weight'")
+    keys.whole("vocab_size", vocabulary, most=vocabulary)  # rows beyond it are padding, which files have
     scale = width / heads if (keys.architecture, blocks) in _WIDE_SCORES else head_width
     rotary = _rotary(keys, head_width)
     return LanguageModel(
