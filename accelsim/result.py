@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from itertools import repeat
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, with_config
@@ -186,8 +185,7 @@ class FrameResult:
     @cached_property
     def cycles(self) -> dict[str, int]:
         """Category -> core cycles, over all layers."""
-        rows = [list(map(layer.cycles.get, CATEGORIES, repeat(0))) for layer in self.layers]
-        return dict(zip(CATEGORIES, map(sum, zip(*rows, strict=True)), strict=True))
+        return {name: sum(layer.cycles.get(name, 0) for layer in self.layers) for name in CATEGORIES}
 
     @property
     def total_cycles(self) -> int:

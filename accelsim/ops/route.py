@@ -31,7 +31,7 @@ def chosen_experts(weights: Floats, top_k: int) -> npt.NDArray[np.int64]:
 class RouteLayer(VectorLayer):
     """The weights of the experts that each token takes: the `top_k` largest of its row, and 0 for the others.
 
-    `inputs` are the weights of all experts and, where these do not choose by themselves, the scores that do (weights with a correction).
+    `inputs` are the weights of all experts and, if it is `corrected`, the scores that choose.
 
     Attributes
     ----------
@@ -41,6 +41,8 @@ class RouteLayer(VectorLayer):
         The weights of a row are divided by their sum.
     factor
         By which the weights are multiplied.
+    corrected
+        Experts are chosen by other scores than their weights: by these with a correction.
     chosen
         Experts of each token, as a run of the model chose them, for timing; (): drawn evenly by the seed of a simulation.
     """
@@ -54,11 +56,12 @@ class RouteLayer(VectorLayer):
     top_k: Annotated[Bound, unit("experts")]
     normalized: bool = False
     factor: Annotated[float, Field(gt=0, allow_inf_nan=False, exclude_if=lambda value: value == 1), unit("ratio")] = 1.0
+    corrected: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
     chosen: Annotated[tuple[tuple[Expert, ...], ...], Field(exclude_if=lambda rows: not rows)] = ()
 
     @model_validator(mode="after")
     def _inputs_are_the_operands(self) -> RouteLayer:
-        self._expect_inputs(2 if len(self.inputs) == 2 else 1)
+        self._expect_inputs(1 + self.corrected)
         return self
 
     @model_validator(mode="after")
@@ -104,5 +107,5 @@ EXAMPLES = (
     # 6 / (6 + 2) and 2 / (6 + 2)
     Example({"top_k": 2, "normalized": True}, ((6.0, 1.0, 2.0),), (0.75, 0.0, 0.25)),
     # by the second operand the first two, whose weights are 3 and 1: 2 * 3 / 4 and 2 * 1 / 4
-    Example({"top_k": 2, "normalized": True, "factor": 2.0}, ((3.0, 1.0, 4.0), (3.0, 2.5, 2.0)), (1.5, 0.5, 0.0)),
+    Example({"top_k": 2, "normalized": True, "factor": 2.0, "corrected": True}, ((3.0, 1.0, 4.0), (3.0, 2.5, 2.0)), (1.5, 0.5, 0.0)),
 )

@@ -34,7 +34,7 @@ def layer_of(kind: str, example: Example, output_rows: int | None = None) -> Vec
     rows = example.output_rows if output_rows is None else output_rows
     fields = {
         "name": "it",
-        "inputs": tuple(f"x{number}" for number in range(record.operands)),
+        "inputs": tuple(f"x{number}" for number in range(len(example.operands))),
         "output": TensorShape(rows=rows, width=len(example.output) // example.output_rows),
     }
     return record(**{**fields, **example.fields})
@@ -43,7 +43,7 @@ def layer_of(kind: str, example: Example, output_rows: int | None = None) -> Vec
 def shapes_of(layer: VectorLayer, example: Example, rows: int | None = None) -> tuple[TensorShape, ...]:
     """Shapes of the operands, all of them with `rows` rows if that is given."""
     width = example.width or layer.output.width
-    heights = [rows] * layer.operands if rows else example.operand_rows or [example.rows] * layer.operands
+    heights = [rows] * len(layer.inputs) if rows else example.operand_rows or [example.rows] * len(layer.inputs)
     return tuple(TensorShape(rows=height, width=width) for height in heights)
 
 
@@ -151,7 +151,7 @@ def test_a_result_that_is_called_nonnegative_is_not_below_0(kind: str, example: 
         drawn = [rng.normal(size=operand.shape) for operand in operands_of(example)]
         with np.errstate(all="ignore"):
             found = layer.evaluate([np.abs(operand) if known else operand for operand in drawn], constants)
-        assert not (layer.nonnegative([known] * layer.operands) and (found < 0).any())
+        assert not (layer.nonnegative([known] * len(layer.inputs)) and (found < 0).any())
 
 
 def test_operations_say_which_results_are_nonnegative() -> None:
@@ -218,7 +218,7 @@ def test_the_integer_twin_gives_what_was_worked_by_hand(kind: str, example: Exam
 def test_the_integer_twin_rounds_its_definition_once(kind: str, example: Example) -> None:
     layer, rng = layer_of(kind, example), np.random.default_rng(3)
     constants = {name: np.array(values, np.float64) for name, values in example.constants.items()}
-    grids = [Grid(0.02 * (place + 1), 8) for place in range(layer.operands)]
+    grids = [Grid(0.02 * (place + 1), 8) for place in range(len(layer.inputs))]
     integers = [rng.integers(-128, 128, operand.shape) for operand in operands_of(example)]
     result = Grid(0.03, 8)
     found = layer.integers(integers, grids, constants, result)

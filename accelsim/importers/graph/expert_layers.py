@@ -21,7 +21,7 @@ class ExpertLayers(LaidOutLayers):
         tokens, experts = operands[0].shape
         layer = self._make(
             RouteLayer, name=name, inputs=tuple(view.producer for view in operands), output=self._shape(1, tokens, experts),
-            top_k=top_k, normalized=normalized, factor=factor,
+            top_k=top_k, normalized=normalized, factor=factor, corrected=chosen_by is not None,
         )  # fmt: skip
         return self._add(layer, Extent(1, tokens, experts)).reshape((tokens, experts))
 

@@ -32,8 +32,8 @@ class Awq(Scheme):
         choice(settings, "bits", (_BITS,))
         choice(settings, "version", ("gemm", "GEMM", None))
         choice(settings, "zero_point", (True, None))
-        group = settings.whole("group_size")
-        if group < -1 or group == 0:
+        group = settings.whole("group_size", least=-1)
+        if group == 0:
             raise settings.refuse("group_size", "-1, or inputs of a group")
         return Awq(max(group, 0))
 

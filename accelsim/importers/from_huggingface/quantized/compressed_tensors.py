@@ -62,8 +62,6 @@ class CompressedTensors(Scheme):
             raise weights.refuse("num_bits", "2 to 8")
         strategy = choice(weights, "strategy", ("tensor", "channel", "group"), "tensor")
         size = weights.whole("group_size") if strategy == "group" else 0
-        if size < 0 or (strategy == "group" and size == 0):
-            raise weights.refuse("group_size", "inputs of a group")
         symmetric = choice(weights, "symmetric", (True, False), True)
         order = choice(weights, "actorder", ("group", "dynamic", "weight", "static", False, None))
         return CompressedTensors(

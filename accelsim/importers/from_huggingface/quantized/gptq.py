@@ -40,8 +40,8 @@ class Gptq(Scheme):
     @staticmethod
     def of(settings: Config) -> Gptq:
         """From `quantization_config`."""
-        group = settings.whole("group_size")
-        if group < -1 or group == 0:
+        group = settings.whole("group_size", least=-1)
+        if group == 0:
             raise settings.refuse("group_size", "-1, or inputs of a group")
         bits = choice(settings, "bits", (2, 3, 4, 8))
         symmetric = choice(settings, "sym", (True, False), True)

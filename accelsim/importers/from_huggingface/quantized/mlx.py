@@ -40,7 +40,7 @@ class Mlx(Scheme):
         bits, group = choice(settings, "bits", (2, 3, 4, 5, 6, 8)), settings.whole("group_size")
         n, words = module.shape("weight", 2)
         groups = module.shape("scales", 2)[1]
-        if group < 1 or words != words_for(groups * group, bits):
+        if words != words_for(groups * group, bits):
             raise settings.refuse("group_size", f"that of {words} words of {bits}-bit integers in {groups} groups")
         k = groups * group
         module.expect("scales", (n, groups))

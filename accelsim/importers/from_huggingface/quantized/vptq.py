@@ -31,6 +31,7 @@ from accelsim.importers.from_huggingface.quantized.quantized_matrix import Array
 from accelsim.importers.language_models.stored_tensors import Surroundings
 from accelsim.importers.weights_file import Floats
 
+MOST_GROUPS = 1024  # of inputs with a codebook of their own
 _SIXTEEN = 0xFFFF  # bits of an index that is stored as a signed number
 
 
@@ -81,13 +82,11 @@ class Layout:
         lengths, main, residual = (_pair(settings, name) for name in ("vector_lens", "num_centroids", "num_res_centroids"))
         choice(settings, "vector_quant_dim", ("out", None))
         choice(settings, "norm_dim", (0, None))
-        groups, outliers = settings.whole("group_num"), settings.whole("outlier_size", 0)
-        if not 1 <= groups <= 1024:
-            raise settings.refuse("group_num", "1 to 1024")
-        inputs = settings.whole("group_size", -1)
+        groups, outliers = settings.whole("group_num", most=MOST_GROUPS), settings.whole("outlier_size", 0, least=0)
+        inputs = settings.whole("group_size", -1, least=-1)
         if inputs < 1:
             inputs = (settings.whole("in_features") - outliers) // groups
-        if outliers < 0 or inputs < 1:
+        if inputs < 1:
             raise settings.refuse("outlier_size", "fewer than the inputs of the matrix")
         books = _books(settings, lengths[1], main[1], residual[1])
         coded_apart = outliers > 0 and lengths[0] > 1 and main[0] > 0
