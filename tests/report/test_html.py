@@ -22,6 +22,7 @@ from accelsim.report.validation_status import UNVALIDATED, VALIDATION_STATUS
 from accelsim.report.verdict import decide
 from accelsim.result import Result
 from tests.report.html_reader import Page
+from tests.silicon_page import part
 from tests.synthetic_results import int8, layer, on_chip, read, result, ssvq
 
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e</table>]]>"
@@ -200,6 +201,12 @@ def test_the_validation_status_is_that_of_the_page_on_validation(one: str) -> No
         documented[cells[0]] = cells[1:6]
     said = {row.reference: [row.rows, row.judged, row.median_pct, row.largest_pct, row.outside] for row in VALIDATION_STATUS}
     assert said == documented
+    boards = (ROOT / "docs/silicon.md").read_text()  # whose figures a test of the validation compares with the code's
+    predicted = re.search(r"(\d+) of (\d+) predicted rows .*? median error of ([\d.]+) %", boards)
+    assert predicted is not None
+    near, judged, median = predicted.groups()
+    largest = max(re.findall(r"([\d.]+) % \|$", part(boards, "misses"), re.MULTILINE), key=float)
+    assert documented["published times of boards"][1:] == [judged, median, largest, str(int(judged) - int(near))]
     headings = {line.removeprefix("## ") for line in lines if line.startswith("## ")}
     assert {row.section for row in VALIDATION_STATUS} <= headings
     shown = Page(one).tables["t-validation"]
