@@ -95,8 +95,10 @@ def _check_size(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) ->
         major, _ = npy.read_magic(file)
         shape, _, dtype = npy.read_array_header_1_0(file) if major == 1 else npy.read_array_header_2_0(file)
         held = entry.file_size - file.tell()
+    if dtype.hasobject:  # refused here, as NumPy asks for the number of elements first, and stops if that exceeds 64 bits
+        raise TraceError(f"{path}: {entry.filename} holds Python objects ({dtype}); allowed: numbers")
     told = prod(shape) * dtype.itemsize
-    if not dtype.hasobject and told != held:  # NumPy itself refuses objects
+    if told != held:
         raise TraceError(f"{path}: {entry.filename} has {held:,} bytes, but its header tells {told:,} (shape {shown(shape)}, {dtype})")
 
 
