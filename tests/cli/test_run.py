@@ -117,6 +117,8 @@ def test_a_summary_names_the_stalls_and_the_bound_of_the_resource_that_limits_an
     assert lines["cycles"] == "cycles busy 30.0 %, swap 20.0 %, dram 15.0 %, port 12.0 %, vector 12.0 %, decode 6.0 %, others 5.0 %"
     assert lines["bounds"].endswith(": array 30.0 %, dram 20.0 %, vector 10.0 %, buffer_width 9.0 %, decode 8.0 %")
     assert lines["if free"].endswith("decoder 1.30x, memory 1.10x, L2 port 1.10x, vector unit 1.10x, control 1.10x, others at most 1.05x")
+    folded = [line for columns in range(60, 120) for line, _ in summary_lines(cost, columns, "--full")]
+    assert not [line for line in folded if line.lstrip().startswith("%")]  # a number and its unit share a line
 
 
 def test_a_summary_gives_the_whole_verdict_and_no_shares_of_nothing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -25,6 +26,7 @@ _UNFOLDED = 100_000  # columns: paragraphs of a page are folded by who shows it
 _FITS = ((4, 20), (3, 20), (2, 20), (1, 20), (1, 4))
 _NAME = 48  # columns of a chip's or network's name
 _LABEL = 9  # columns of a line's heading
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _MAX_SENTENCE = 4  # lines of any other entry
 _VERDICT = ("limit", "if free")  # entries of the verdict, the warnings about it below them
 _Lines = list[tuple[str, str | None]]
@@ -154,9 +156,11 @@ def _shares(parts: Mapping[str, int], whole: int, named: int, also: Sequence[str
 
 def _wrapped(label: str, text: str, columns: int, most: int = _MAX_SENTENCE) -> list[str]:
     first = f"{label:<{_LABEL}}"
-    lines = textwrap.wrap(
-        clean(text), columns, initial_indent=first, subsequent_indent=" " * _LABEL, break_long_words=False, break_on_hyphens=False
+    bound = re.sub(r"(?<=\d) (?=%)", _NO_BREAK, clean(text))  # a number and its unit share a line
+    folded = textwrap.wrap(
+        bound, columns, initial_indent=first, subsequent_indent=" " * _LABEL, break_long_words=False, break_on_hyphens=False
     )
+    lines = [line.replace(_NO_BREAK, " ") for line in folded]
     return lines if len(lines) <= most else [*lines[: most - 1], f"{' ' * _LABEL}..."]
 
 
