@@ -83,7 +83,7 @@ def test_the_fields_are_right_as_they_are(tmp_path: Path) -> None:
         (QWEN_MOE, {"use_sliding_window": 1}, "field 'use_sliding_window' has value 1; allowed: true or false"),
         (LLAMA, {"tie_word_embeddings": "false"}, "field 'tie_word_embeddings' has value 'false'; allowed: true or false"),
         (GEMMA, {"query_pre_attn_scalar": 0}, "field 'query_pre_attn_scalar' has value 0; allowed: above 0"),
-                (GEMMA, {"final_logit_softcapping": -30}, "field 'final_logit_softcapping' has value -30; allowed: 0 (none) or above"),
+                (GEMMA, {"final_logit_softcapping": -30}, "field 'final_logit_softcapping' has value -30; allowed: 0 or above"),
         (LLAMA, {"num_hidden_layers": 1025}, "field 'num_hidden_layers' has value 1025; allowed: a whole number from 1 to 1,024"),
         *(
             (LONG, {"rope_scaling": {**LONG["rope_scaling"], "original_max_position_embeddings": value}}, f"{start}{value}"[:120])
@@ -148,7 +148,7 @@ def test_a_count_of_a_gguf_file_is_refused_by_its_key(sizes: Sizes, name: str, t
         (("rope.dimension_count", 10), "key 'llama.rope.dimension_count' has value 10; allowed: a whole number from 1 to 8"),
         (("vocab_size", 25), "key 'llama.vocab_size' has value 25; allowed: a whole number from 1 to 24"),
         (("rope.freq_base", -1.0), "key 'llama.rope.freq_base' has value -1.0; allowed: above 0"),
-        (("final_logit_softcapping", -1.0), "key 'llama.final_logit_softcapping' has value -1.0; allowed: 0 (none) or above"),
+        (("final_logit_softcapping", -1.0), "key 'llama.final_logit_softcapping' has value -1.0; allowed: 0 or above"),
     ],
 )
 def test_keys_that_do_not_go_together_are_named(change: tuple[str, float | str], message: str, tmp_path: Path) -> None:

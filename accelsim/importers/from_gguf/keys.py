@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -39,11 +39,15 @@ class _Keys:
             raise self.refuse(name, f"a whole number from {least} to {most:,}, the same for all blocks")
         return value
 
-    def real(self, name: str, default: float) -> float:
-        """A finite number."""
+    def real(self, name: str, default: float, *, above: float = -inf, least: float = -inf) -> float:
+        """A finite number, above `above` or at least `least`."""
         value = self._get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise self.refuse(name, "a finite number")
+        if value <= above:
+            raise self.refuse(name, f"above {above:g}")
+        if value < least:
+            raise self.refuse(name, f"{least:g} or above")
         return float(value)
 
     def text(self, name: str, default: str) -> str:
@@ -125,19 +129,11 @@ def _model(keys: _Keys, family: Family) -> LanguageModel:
         rotary=rotary,
         local_rotary=Rotary(rotary.turned, _LOCAL_BASE) if keys.architecture == "gemma3" else rotary,
         window=keys.whole("attention.sliding_window", 0, least=0),
-        score_cap=_cap(keys, "attn_logit_softcapping"),
-        logit_cap=_cap(keys, "final_logit_softcapping"),
+        score_cap=keys.real("attn_logit_softcapping", 0.0, least=0),
+        logit_cap=keys.real("final_logit_softcapping", 0.0, least=0),
         tied="output.weight" not in keys.file.tensors,
         mixture=_mixture(keys, family),
     )
-
-
-def _cap(keys: _Keys, name: str) -> float:
-    """The bound of scores or of logits; 0: none."""
-    value = keys.real(name, 0.0)
-    if value < 0:
-        raise keys.refuse(name, "0 (none) or above")
-    return value
 
 
 def _mixture(keys: _Keys, family: Family) -> Mixture | None:
@@ -174,8 +170,5 @@ def _rotary(keys: _Keys, head_width: int) -> Rotary:
     if factors and (len(factors) != turned // 2 or not np.all(np.array(factors) > 0)):
         allowed = f"{turned // 2} above 0, one per pair"
         raise ImportModelError(f"{keys.file.path}: tensor {stored!r} has {len(factors)} values; allowed: {allowed}")
-    base, factor = keys.real("rope.freq_base", 10_000.0), keys.real("rope.scaling.factor", 1.0)
-    for name, value in (("rope.freq_base", base), ("rope.scaling.factor", factor)):
-        if value <= 0:
-            raise keys.refuse(name, "above 0")
+    base, factor = keys.real("rope.freq_base", 10_000.0, above=0), keys.real("rope.scaling.factor", 1.0, above=0)
     return Rotary(turned, base, factor if kind == "linear" else 1.0, factors, keys.real("rope.scaling.attn_factor", 1.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import isfinite, pi, sqrt
+from math import inf, isfinite, pi, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,15 @@ class Config:
             raise self.refuse(name, f"a whole number from {least} to {most:,}")
         return value
 
-    def real(self, name: str, default: float) -> float:
-        """A finite number; the default where it is absent or null."""
+    def real(self, name: str, default: float, *, above: float = -inf, least: float = -inf) -> float:
+        """A finite number, above `above` or at least `least`; the default where it is absent or null."""
         value = default if self.fields.get(name) is None else self.fields[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise self.refuse(name, "a finite number")
+        if value <= above:
+            raise self.refuse(name, f"above {above:g}")
+        if value < least:
+            raise self.refuse(name, f"{least:g} or above")
         return float(value)
 
     def flag(self, name: str, default: bool) -> bool:
@@ -118,9 +122,7 @@ def language_model_of(config: Config) -> LanguageModel:
     rotary, local_rotary = _rotaries(config, kind, head_width)
     blocks = config.whole("num_hidden_layers", most=MAX_BLOCKS)
     window = config.whole("sliding_window", 0, least=0) if config.flag("use_sliding_window", not kind.startswith("qwen")) else 0
-    score_elements = config.real("query_pre_attn_scalar", head_width)
-    if score_elements <= 0:
-        raise config.refuse("query_pre_attn_scalar", "above 0")
+    score_elements = config.real("query_pre_attn_scalar", head_width, above=0)
     return LanguageModel(
         family=family,
         blocks=blocks,
@@ -136,19 +138,11 @@ def language_model_of(config: Config) -> LanguageModel:
         local_rotary=local_rotary,
         window=window,
         windowed=_windowed(config, kind, blocks) if window else (),
-        score_cap=_cap(config, "attn_logit_softcapping"),
-        logit_cap=_cap(config, "final_logit_softcapping"),
+        score_cap=config.real("attn_logit_softcapping", 0.0, least=0),
+        logit_cap=config.real("final_logit_softcapping", 0.0, least=0),
         tied=config.flag("tie_word_embeddings", kind.startswith("gemma")),
         mixture=_mixture(config, kind),
     )
-
-
-def _cap(config: Config, name: str) -> float:
-    """The bound of scores or of logits; 0: none."""
-    value = config.real(name, 0.0)
-    if value < 0:
-        raise config.refuse(name, "0 (none) or above")
-    return value
 
 
 def _mixture(config: Config, kind: str) -> Mixture | None:
@@ -209,13 +203,9 @@ def _rotary(config: Config, rope: Config, base_of_config: tuple[str, float], hea
     if kind not in ("default", "linear", "llama3"):
         raise rope.refuse(type_field, "default, linear or llama3")
     part = rope.real("partial_rotary_factor", config.real("partial_rotary_factor", 1.0))
-    base, factor = rope.real("rope_theta", config.real(*base_of_config)), rope.real("factor", 1.0)
+    base, factor = rope.real("rope_theta", config.real(*base_of_config, above=0), above=0), rope.real("factor", 1.0, above=0)
     if not 0 < part <= 1:
         raise (config if rope.fields.get("partial_rotary_factor") is None else rope).refuse("partial_rotary_factor", "above 0, up to 1")
-    if base <= 0:
-        raise rope.refuse("rope_theta", "above 0") if rope.fields.get("rope_theta") else config.refuse(base_of_config[0], "above 0")
-    if factor <= 0:
-        raise rope.refuse("factor", "above 0")
     turned = int(head_width * part)
     if turned % 2 or turned < 2:
         by_part = [item for item in (rope, config) if item.fields.get("partial_rotary_factor") is not None]
