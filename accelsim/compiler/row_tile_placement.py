@@ -6,7 +6,17 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from functools import partial
 
-from accelsim.compiler.allocation import IN_ROW_TILES, Allocation, aligned, barriers, idlest, split_range, too_small, whole_range
+from accelsim.compiler.allocation import (
+    IN_ROW_TILES,
+    Allocation,
+    aligned,
+    barriers,
+    idlest,
+    passing,
+    split_range,
+    too_small,
+    whole_range,
+)
 from accelsim.compiler.live_slots import LiveRange, LiveSlots
 from accelsim.compiler.placement import place, sharing_hosts, tightest
 from accelsim.compiler.plan import Plan, Tensor, TensorId
@@ -59,8 +69,12 @@ def place_ranges(
 
 
 def _relief(plan: Plan, live: LiveSlots, at: int, order: Precedence, may_reload: bool) -> tuple[LiveRange, list[LiveRange]] | None:
-    """(a live range during `at`, its smaller replacement): rows sooner or later, else a spill; None if all are used."""
+    """(a live range during `at`, its smaller replacement): what waits, rows sooner or later, else a spill; None if all are used."""
     during = live.during(at)
+    waiting = [(item, shorter) for item in during if (shorter := _only_while_used(plan, item, at, order)) is not None]
+    if waiting:
+        live_range, shorter = max(waiting, key=lambda pair: pair[0].bytes)
+        return live_range, [shorter]
     edge = [live_range for live_range in during if at in (live_range.first, live_range.last)]
     eager = [live_range for live_range in edge if _is_early_or_late(plan, live_range, at)]
     if eager:
@@ -71,6 +85,15 @@ def _relief(plan: Plan, live: LiveSlots, at: int, order: Precedence, may_reload:
         return victim, split_range(plan.tensors[victim.tensor], victim, at, order)
     early = [live_range for live_range in edge if live_range.loaded and live_range.first == at < min(live_range.readers, default=at)]
     return (early[0], [early[0]._replace(first=at + 1)]) if early else None
+
+
+def _only_while_used(plan: Plan, live_range: LiveRange, at: int, order: Precedence) -> LiveRange | None:
+    """A whole tensor that waits during `at` to arrive or to leave, as it crosses the memory anyhow: its range while in use; else None."""
+    tensor = plan.tensors[live_range.tensor]
+    if tensor.whole is not None or not (live_range.loaded or live_range.stored):
+        return None
+    shorter = passing(tensor, live_range, order)
+    return None if shorter.first <= at <= shorter.last else shorter
 
 
 def _is_held(plan: Plan, live_range: LiveRange, at: int, may_reload: bool) -> bool:

@@ -73,6 +73,14 @@ def test_a_step_reads_each_key_and_value_once_for_all_heads_that_share_it() -> N
     ]
 
 
+def test_appended_rows_leave_the_buffer_once_they_are_in_the_cache() -> None:
+    # 64 rows of keys and values in each block: of 16 blocks 128 KiB, twice the buffer, in which a block's scores (64 KiB) run in row bands.
+    chip = load_accelerator("edge-64x64", ["activation_buffer.capacity=64 KiB"])
+    few, many = (simulate(chip, at_tokens(model(blocks=blocks), 64, 192)) for blocks in (2, 16))
+    assert moved(many, "kv_write") == 8 * moved(few, "kv_write") == 16 * 2 * 64 * WIDTH
+    assert many.total_cycles < 1.01 * 8 * few.total_cycles  # a block does not find less room than in a network of fewer
+
+
 def test_the_four_rows_of_a_step_meet_two_tiles_of_keys_and_two_of_values() -> None:
     # 64 x 64 PEs. Keys: 64 x 100, a second tile with 36 of its 64 columns, the others padding: 28 x 64 B. Values: 100 x 64, the second
     # tile with 36 rows, trimmed. 4 rows pass each tile.
