@@ -23,6 +23,11 @@ from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.ops.cache_layout import CacheBits
 from accelsim.trace.layers import WeightedLayer
 
+_UNSIGNED = (
+    ", a sign among them (unsigned integers of 8 bits have none: they would need multipliers of 9 bits, or products of the offset with the "
+    "sum of a group's activations, and the array has neither; symmetric ones of 8 bits, or unsigned ones of at most 7, run)"
+)
+
 
 def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     """The core as the runs of a layer with weights see it.
@@ -36,14 +41,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     book = target.codebook
     name = f"layer {layer.name!r} ({layer.weight.format.kind})"
     passes = _book_passes(target, path, name)
-    bits = path.lookup.element_bits if path.lookup is not None and passes > 1 else path.lane_bits
-    if not 1 <= bits <= 8:
-        raise CompileError(
-            f"{name}: {bits}-bit weights do not fit the 8-bit array of {target.name!r}; allowed: at most 8 bits"
-            + (" (compress the float trace first)" if path.raw_bits == 32 else "")
-            + (f" (odd integers take one bit more than the {path.raw_bits} that are stored)" if path.odd else "")
-            + (" (or codebook.additive = 'passes', which adds no codewords up)" if path.lookup and path.lookup.element_bits <= 8 else "")
-        )
+    _check_bits(target, path, passes, name)
     if path.lookup is None:
         width = target.decode_width
         raw = _raw_geometry(target, width.length(path), width.records(path), 0, path.raw_bits, target.weight_buffer.word_bits)
@@ -92,6 +90,20 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
         )
     scaled = with_scales(target, _dense(target, coded), layer.weight.format, name)
     return _mapped(target, with_tables(target, scaled, layer, lookup, name), layer)
+
+
+def _check_bits(target: Target, path: DecodePath, passes: int, name: str) -> None:
+    """Check that the multipliers take the integers of a path, whose codebooks meet the rows in `passes`."""
+    bits = path.lookup.element_bits if path.lookup is not None and passes > 1 else path.lane_bits
+    if 1 <= bits <= 8:
+        return
+    raise CompileError(
+        f"{name}: {bits}-bit weights do not fit the 8-bit array of {target.name!r}; allowed: at most 8 bits"
+        + (" (compress the float trace first)" if path.raw_bits == 32 else "")
+        + (f" (odd integers take one bit more than the {path.raw_bits} that are stored)" if path.odd else "")
+        + (_UNSIGNED if path.raw is not None and path.raw.levels is not None else "")
+        + (" (or codebook.additive = 'passes', which adds no codewords up)" if path.lookup and path.lookup.element_bits <= 8 else "")
+    )
 
 
 def _mapped(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> CoreGeometry:

@@ -86,6 +86,11 @@ def test_taps_cost_the_drain_one_cycle_and_save_whole_tiles() -> None:
     assert plain[0] == plain[1] == plain[2] - 1
 
 
+def test_unsigned_integers_of_7_bits_run_as_they_are_said_to() -> None:
+    for text in ("int_group:bits=7,group=32,zero=1", "int_group:bits=7,group=32,minimum=1", "int_group:bits=8,group=32"):
+        assert simulate(chip(text, scale_at="group"), product(parse_format(text))).total_cycles > 0
+
+
 @pytest.mark.parametrize(
     ("text", "array", "words"),
     [
@@ -94,6 +99,8 @@ def test_taps_cost_the_drain_one_cycle_and_save_whole_tiles() -> None:
         ("int_group:bits=4,group=32", {"scale_at": "weight"}, r"its scales are not integers"),
         ("gguf:type=IQ2_XXS", {"scale_at": "weight"}, r"has 12 bits, but array\.weight_bits = 8.*allowed: array\.weight_bits = 12 or more"),
         ("gguf:type=Q4_K", {"scale_at": "weight", "weight_bits": 10}, r"has 11 bits, but array\.weight_bits = 10"),
+        ("int_group:bits=8,group=32,zero=1", {}, r"9-bit weights .*multipliers of 9 bits, or products .* of at most 7, run"),
+        ("int_group:bits=8,group=32,minimum=1", {}, r"9-bit weights .*the sum of a group's activations"),
     ],
 )
 def test_what_a_chip_cannot_serve_is_refused_with_the_reason(text: str, array: dict[str, Any], words: str) -> None:
