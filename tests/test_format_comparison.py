@@ -128,10 +128,12 @@ def test_the_codebook_of_a_chip_is_the_one_that_the_trace_asks_for() -> None:
         masks = ("codebook.mask.keep=4", "codebook.mask.of=16") if "masked" in name else ()
         assert codebook_overrides(chip, load_trace(TRACES / name)) == (
             *(f"codebook.{field}={value}" for field, value in zip(fields, values, strict=True)),
+            "codebook.element_bits=8",
+            "codebook.element_code=integer",
             *masks,
         )
     rom = load_accelerator("edge-32x32", ["codebook.store=rom", "codebook.circuit=logic_rom"])
-    assert codebook_overrides(rom, load_trace(TRACES / "deit_tiny_int8"))[2:] == ("codebook.store=ram", "codebook.circuit=flops")
+    assert codebook_overrides(rom, load_trace(TRACES / "deit_tiny_int8"))[2:4] == ("codebook.store=ram", "codebook.circuit=flops")
 
 
 def test_an_entry_of_a_fitted_codebook_is_as_long_as_the_longest_codeword() -> None:

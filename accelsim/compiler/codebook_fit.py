@@ -3,20 +3,27 @@
 A ROM takes all codebooks that the trace's formats define, one after the other. Assumes that a designer who builds a chip for one format
 gives it this format's codebook and nothing else: a RAM for codebooks of the layers, or for the tables of a tile (macros where flops would
 be many), a ROM for a shared one, a single entry where no layer has any; and a decoder for their masks if all have the same N:M. Ports,
-sets, banks and latency remain the chip's own. Raw records are as long as an entry, so a palette of single values parts them finer.
+sets, banks and latency remain the chip's own. Raw records are as long as an entry, so a palette of single values parts them finer. An
+element is as wide as the widest that is stored; where formats define all values of elements, as a number of them, if that takes fewer bits.
+A ROM holds 256 entries at least there, so the table behind each element that is read is smaller than what it saves.
+
+The circuit of a RAM is the smaller one, as far as macros are known. By the figures of every built-in technology an SRAM macro is smaller
+than flops or latches from 200 bits on, at 1 to 16 ports; but the compiled macros that the project has figures of (FakeRAM45) begin at 256
+bytes, so a smaller codebook, or bank of one, stays in the chip's registers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from accelsim.accelerator import Accelerator
+from accelsim.formats.codebook_elements import ElementCode, stored_bits
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.weight_format import WeightFormat, built_in_entries
 from accelsim.trace.trace import Trace
 
 LOGIC_ROM_BITS = 65_536  # the largest ROM that was synthesized as logic; a larger one is a macro
-FLOP_BITS = 8_192  # the largest codebook of flops or latches that was synthesized; a larger one is SRAM macros
+LEAST_MACRO_BITS = 2_048  # of an SRAM macro, or bank: 256 bytes
 
 
 def codebook_fields(accelerator: Accelerator, trace: Trace) -> dict[str, str | int]:
@@ -30,12 +37,13 @@ def codebook_fields_for(accelerator: Accelerator, formats: Iterable[WeightFormat
     tile = accelerator.array.rows, accelerator.array.dense_cols
     entries = max([sum(built_in_entries(coded).values()), *(_rounded_entries(item.decode_path(), *tile) for item in coded), 1])
     length = _length(accelerator.codebook.codeword_length, max((item.decode_path().d for item in coded), default=0))
-    bits = 8 * entries * length
+    width, code = _elements(coded)
+    bits = width * entries * length
     if any(item.codebook_scope == "shared" for item in coded):
         store, circuit = "rom", "logic_rom" if bits <= LOGIC_ROM_BITS else "rom_macro"
     else:
         kept = accelerator.codebook.circuit if accelerator.codebook.store == "ram" else "flops"
-        store, circuit = "ram", kept if bits <= FLOP_BITS else "sram"
+        store, circuit = "ram", kept if bits < LEAST_MACRO_BITS * (accelerator.codebook.banks or 1) else "sram"
     masks = {item.decode_path().mask for item in coded} - {None}
     decoder = [{"codebook.mask.keep": mask[0], "codebook.mask.of": mask[1]} for mask in masks if mask is not None]
     return {
@@ -43,8 +51,16 @@ def codebook_fields_for(accelerator: Accelerator, formats: Iterable[WeightFormat
         "codebook.codeword_length": length,
         "codebook.store": store,
         "codebook.circuit": circuit,
+        "codebook.element_bits": width,
+        "codebook.element_code": code,
         **(decoder[0] if len(decoder) == 1 else {}),
     }
+
+
+def _elements(coded: Sequence[WeightFormat]) -> tuple[int, ElementCode]:
+    """Bits of a stored element, and what they stand for; a byte where no layer has a codebook."""
+    integer, table = stored_bits(coded, "integer") or 8, stored_bits(coded, "table")
+    return (table, "table") if table and table < integer else (integer, "integer")
 
 
 def _length(own: int, needed: int) -> int:

@@ -17,8 +17,10 @@ from accelsim.compiler.held_operands import hold_as_told, hold_of_layer
 from accelsim.compiler.target import Target
 from accelsim.compiler.tile_tables import with_tables
 from accelsim.errors import CompileError
+from accelsim.formats.codebook_elements import stored_bits
 from accelsim.formats.decode_path import DecodePath, raw_path
 from accelsim.formats.parts import Lookup
+from accelsim.formats.weight_format import WeightFormat
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.ops.cache_layout import CacheBits
 from accelsim.trace.layers import WeightedLayer
@@ -57,6 +59,7 @@ def weight_geometry(target: Target, layer: WeightedLayer) -> CoreGeometry:
     if entries > book.codewords:
         more = f" in {entries // path.codewords} codebooks" if entries > path.codewords else ""
         raise CompileError(f"{name}: k = {path.codewords} codewords{more} exceed codebook.codewords = {book.codewords} of {target.name!r}")
+    _check_elements(target, layer.weight.format, name)
     _check_mask(target, path, name)
     _check_lookups(target, path, path.lookup, name)
     along, length = ("cols", target.array.cols) if path.axis == 0 else ("rows", target.array.rows)
@@ -154,6 +157,22 @@ def _check_lookups(target: Target, path: DecodePath, lookup: Lookup, name: str) 
         raise CompileError(
             f"{name}: conflicts of codebook.banks = {book.banks} of {target.name!r} are not modeled for a decoder with "
             f"{beyond_core[0].words}; allowed: codebook.banks = null"
+        )
+
+
+def _check_elements(target: Target, spec: WeightFormat, name: str) -> None:
+    """Check that the chip's codebook stores the elements of the format's."""
+    book = target.codebook
+    bits = stored_bits([spec], book.element_code)
+    if bits is None:
+        raise CompileError(
+            f"{name}: elements of its codebook are any integers, but codebook.element_code = 'table' of {target.name!r} stores numbers of "
+            "values that formats define; allowed: codebook.element_code = 'integer'"
+        )
+    if bits > book.element_bits:
+        raise CompileError(
+            f"{name}: elements of {bits} bits exceed codebook.element_bits = {book.element_bits} of {target.name!r}; "
+            f"allowed: at least {bits}"
         )
 
 

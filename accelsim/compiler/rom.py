@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from accelsim.compiler.target import Target
 from accelsim.errors import CompileError
+from accelsim.formats.codebook_elements import stored_bits
 from accelsim.formats.weight_format import WeightFormat, built_in_entries
 from accelsim.trace.layers import WeightedLayer
 from accelsim.trace.trace import Trace
@@ -73,7 +74,7 @@ def _formats(layers: Sequence[WeightedLayer], scopes: Sequence[str]) -> set[Weig
 
 
 def _check_room(target: Target, coded: Sequence[tuple[Trace, WeightedLayer]]) -> None:
-    """Check that the ROM holds all codebooks that formats define."""
+    """Check that the ROM holds all codebooks that formats define, and one table the values of their elements."""
     first = {layer.weight.format.built_in_codebook: layer for _, layer in reversed(coded)}
     entries = built_in_entries(layer.weight.format for layer in first.values())
     total = sum(entries.values())
@@ -82,6 +83,13 @@ def _check_room(target: Target, coded: Sequence[tuple[Trace, WeightedLayer]]) ->
         raise CompileError(
             f"the {len(entries)} codebooks {listed} have {total} codewords together, but codebook.codewords = {target.codebook.codewords} "
             f"of {target.name!r}; allowed: codebook.codewords = {total} or more"
+        )
+    book = target.codebook
+    bits = stored_bits((layer.weight.format for layer in first.values()), book.element_code)
+    if len(entries) > 1 and bits is not None and bits > book.element_bits:
+        raise CompileError(
+            f"elements of the {len(entries)} codebooks {', '.join(sorted(entries))} take {bits} bits together, but codebook.element_bits = "
+            f"{book.element_bits} of {target.name!r}; allowed: codebook.element_bits = {bits} or more"
         )
 
 

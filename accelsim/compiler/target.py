@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from accelsim.accelerator import Accelerator, Placement
 from accelsim.compiler.in_flight import in_flight_shortage
+from accelsim.formats.codebook_elements import ElementCode, stored_bits
 from accelsim.formats.weight_format import built_in_entries
 from accelsim.hw.channel import burst_bytes, capacity_bytes, peak_bytes_per_s, read_latency_ps
 from accelsim.hw.control import CoreSplit, PrefetchDepth
@@ -76,7 +77,7 @@ class TargetArray:
 
 @dataclass(frozen=True)
 class TargetCodebook:
-    """See `CodebookSpec`; entries beyond the codebooks of the traces are left out of `codewords`."""
+    """See `CodebookSpec`; entries beyond the codebooks of the traces are left out of `codewords`, wider elements of `element_bits`."""
 
     store: Literal["ram", "rom"]
     ports: int
@@ -86,6 +87,8 @@ class TargetCodebook:
     codewords: int
     index_field: Literal["exact", "padded"]
     codeword_length: int
+    element_bits: int
+    element_code: ElementCode
     mask: MaskDecoder | None
     shared_ports: int | None
 
@@ -242,12 +245,14 @@ def target_of(accelerator: Accelerator, traces: Iterable[Trace]) -> Target:
     own = (item.decode_path().entries_of_tile(array.rows, array.dense_cols) for item in formats)
     needed = max([sum(built_in_entries(formats).values()), *own])
     entries = min(accelerator.codebook.codewords, needed)  # a larger codebook compiles to the same program
+    own_width, stored = accelerator.codebook.element_bits, stored_bits(formats, accelerator.codebook.element_code)
+    width = own_width if stored is None else min(own_width, stored)
     shortage = in_flight_shortage(accelerator)
     return Target(
         name=accelerator.name,
         cores=accelerator.cores,
         array=_part(TargetArray, array),
-        codebook=_part(TargetCodebook, accelerator.codebook, codewords=entries),
+        codebook=_part(TargetCodebook, accelerator.codebook, codewords=entries, element_bits=width),
         decode_width=accelerator.decode_width,
         weight_buffer=_part(TargetWeightBuffer, accelerator.weight_buffer, room_bytes=accelerator.weight_buffer.capacity),
         activation_buffer=accelerator.activation_buffer,

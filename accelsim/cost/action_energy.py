@@ -120,12 +120,12 @@ def _held_bits(accelerator: Accelerator) -> dict[str, int]:
     """Register bits outside array and control. Latches have no clock; a codebook of flops has one per bit, shared by all cores a share."""
     codebook, dma = accelerator.codebook, accelerator.dma
     word_bits = accelerator.weight_buffer.word_bits
-    stored = 8 * codebook.codewords * codebook.codeword_length * (codebook.sets if codebook.store == "ram" else 1)
+    stored = codebook.codewords * codebook.codeword_bits * (codebook.sets if codebook.store == "ram" else 1)
     if codebook.shared_ports is not None:
         stored = -(-stored // accelerator.cores)
     return {
         "unpack": gate_counts.unpack_register_bits(word_bits, widest_pop_bits(accelerator)),
-        "codebook": 8 * accelerator.decode_width.coded + (stored if codebook.circuit == "flops" else 0),
+        "codebook": codebook.element_bits * accelerator.decode_width.coded + (stored if codebook.circuit == "flops" else 0),
         "vector": gate_counts.VECTOR_LANE_REGISTER_BITS * accelerator.vector_unit.lanes,
         "dma": gate_counts.dma_register_bits(dma.max_transfers, dma.max_outstanding_bursts, word_bits),
     }
@@ -138,7 +138,7 @@ def _codebook_write(accelerator: Accelerator, technology: Technology) -> ActionE
         return _cited(register.span * 2, register, what="bit and enable")
     point, what = _codebook_macro(accelerator, technology)
     copies = 1 if codebook.banks else codebook.ports
-    return _cited(factor.span * (point.write_pj * copies / (8 * codebook.codeword_length)), factor, what=f"{what}, {copies} copies")
+    return _cited(factor.span * (point.write_pj * copies / codebook.codeword_bits), factor, what=f"{what}, {copies} copies")
 
 
 def _codebook_macro(accelerator: Accelerator, technology: Technology) -> tuple[SramPoint, str]:
@@ -296,15 +296,18 @@ def _lookup(accelerator: Accelerator, technology: Technology) -> ActionEnergy:
     codebook, memory, table = accelerator.codebook, technology.memory, technology.energy
     register, gate = table.register_bit_pj, table.gate_pj
     words = -(-codebook.codewords // (codebook.banks or 1))
-    rest, figures = register.span * (8 * codebook.codeword_length), [register]
+    rest, figures = register.span * codebook.codeword_bits, [register]
+    if codebook.element_code == "table":
+        rest += gate.span * gate_counts.element_table(codebook.element_bits) * codebook.codeword_length
+        figures.append(gate)
     if codebook.banks:
         index_bits = max(1, (codebook.codewords - 1).bit_length())
-        switch = gate_counts.bank_crossbar(codebook.banks, codebook.banks, index_bits, codebook.codeword_length)
+        switch = gate_counts.bank_crossbar(codebook.banks, codebook.banks, index_bits, codebook.codeword_bits)
         rest += gate.span * switch * (1 / codebook.banks)  # a lookup uses one port's share of it
         figures.append(gate)
     if codebook.shared_ports is not None:
         index_bits = max(1, (codebook.codewords - 1).bit_length())
-        ports = codebook.shared_ports, accelerator.cores, index_bits, codebook.codeword_length
+        ports = codebook.shared_ports, accelerator.cores, index_bits, codebook.codeword_bits
         rest += gate.span * gate_counts.rom_switch(codebook.ports, *ports) * (1 / codebook.shared_ports)  # as above
         figures.append(gate)
     if codebook.circuit in ("sram", "rom_macro"):
@@ -315,9 +318,9 @@ def _lookup(accelerator: Accelerator, technology: Technology) -> ActionEnergy:
         said = "a ROM read as 0.25-1 of an SRAM's (estimate), " if rom else ""
         return _cited(share * factor.span * point.read_pj + rest, factor, *figures, what=f"{said}{what}; factor {factor.value:g}")
     if codebook.circuit == "logic_rom":
-        gates, share = gate_counts.logic_rom(words, codebook.codeword_length), Span(1.0, 0.1, 1.0)
+        gates, share = gate_counts.logic_rom(words, codebook.codeword_bits / 8), Span(1.0, 0.1, 1.0)
         what = "logic ROM, all gates (low: a tenth)"
     else:
-        gates, share = gate_counts.READ_MUX * 8 * words * codebook.codeword_length, Span(0.1, 0.01, 1.0)
+        gates, share = gate_counts.READ_MUX * words * codebook.codeword_bits, Span(0.1, 0.01, 1.0)
         what = f"read multiplexer of {codebook.circuit}, a tenth of it (0.01-1)"
     return _cited(gate.span * gates * share + rest, gate, *figures, what=f"{what}, {gates:.0f} GE")

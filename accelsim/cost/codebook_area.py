@@ -43,29 +43,32 @@ def codebook_components(codebook: CodebookSpec, technology: Technology, cores: i
         notes = (f"a fixed codebook kept in {codebook.circuit} and written at power-up; circuit: logic_rom or rom_macro has no such cost",)
     words = -(-codebook.codewords // banks)
     parts = [replace(_storage(codebook, technology, words, ports, sets * banks, notes), shared=shared is not None)]
-    registers = Span.exact(gate_counts.output_registers(served, codebook.codeword_length))
+    registers = Span.exact(gate_counts.output_registers(served, codebook.codeword_length, codebook.element_bits))
     parts.append(logic("codebook output registers", "codebook", registers, technology, SYNTHESIS))
+    if codebook.element_code == "table":
+        tables = gate_counts.element_table(codebook.element_bits) * (served * codebook.codeword_length)
+        parts.append(logic("element tables", "codebook", tables, technology, ESTIMATE))
     if codebook.banks:
         index_bits = max(1, ceil(log2(codebook.codewords)))
-        crossbar = gate_counts.bank_crossbar(served, codebook.banks, index_bits, codebook.codeword_length)
+        crossbar = gate_counts.bank_crossbar(served, codebook.banks, index_bits, codebook.codeword_bits)
         parts.append(logic("codebook crossbar and merge", "codebook", crossbar, technology, ESTIMATE))
     if shared is not None:
-        switch = gate_counts.rom_switch(served, shared, cores, max(1, ceil(log2(codebook.codewords))), codebook.codeword_length)
+        switch = gate_counts.rom_switch(served, shared, cores, max(1, ceil(log2(codebook.codewords))), codebook.codeword_bits)
         parts.append(replace(logic("codebook port switch", "codebook", switch, technology, ESTIMATE), shared=True))
     return tuple(parts)
 
 
 def _storage(codebook: CodebookSpec, technology: Technology, words: int, ports: int, copies: int, notes: tuple[str, ...]) -> AreaComponent:
     """`copies` (sets x banks) of `words` codewords with `ports` read ports each."""
-    bits = 8 * words * codebook.codeword_length
-    what = f"{copies} x {words} codewords of {8 * codebook.codeword_length} bits, {ports} port{'s' if ports > 1 else ''}"
+    bits = words * codebook.codeword_bits
+    what = f"{copies} x {words} codewords of {codebook.codeword_bits} bits, {ports} port{'s' if ports > 1 else ''}"
     name, group, memory = "codebook storage", "codebook", technology.memory
     if codebook.circuit == "logic_rom":
-        gates = gate_counts.logic_rom(words, codebook.codeword_length)
+        gates = gate_counts.logic_rom(words, codebook.codeword_bits / 8)
         span = Span(gates, 0.85 * gates, 1.1 * gates)
-        if not gate_counts.is_synthesized_rom_size(words, codebook.codeword_length):
+        if not gate_counts.is_synthesized_rom_size(words, codebook.codeword_bits / 8):
             span = Span(gates, 0.6 * gates, 1.6 * gates)
-            size = f"{words} codewords of {codebook.codeword_length}"
+            size = f"{words} codewords of {codebook.codeword_bits / 8:g}"
             notes += (f"{size} lie outside the synthesized ROMs (16 to 1024 of 4 to 8): extrapolated",)
         source = f"logic ROM, random bytes, between points of own yosys 0.23 / Nangate45 synthesis ({what}; a port is a copy)"
         return logic(name, group, span * (ports * copies), technology, source, (*notes, "low: codewords of 7-bit magnitudes"))

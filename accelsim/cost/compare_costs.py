@@ -124,6 +124,7 @@ class RunCost:
             "codebook_banks": book.banks,
             "codebook_codewords": book.codewords,
             "codebook_codeword_length": book.codeword_length,
+            "codebook_element_bits": book.element_bits,
             **_ends("codebook_energy_uj", self.codebook_energy_uj),
             **_ends("codebook_area_mm2", self.codebook_area_mm2),
         }

@@ -186,7 +186,7 @@ def logic_rom(codewords: int, codeword_length: float, points: Mapping[tuple[int,
     return _between(by_length, codeword_length) * _table_size(codewords, codeword_length)
 
 
-def is_synthesized_rom_size(codewords: int, codeword_length: int) -> bool:
+def is_synthesized_rom_size(codewords: int, codeword_length: float) -> bool:
     """Whether `logic_rom` interpolates rather than extrapolates."""
     words, lengths = {size[0] for size in LOGIC_ROM_GE}, {size[1] for size in LOGIC_ROM_GE}
     return min(words) <= codewords <= max(words) and min(lengths) <= codeword_length <= max(lengths)
@@ -207,9 +207,15 @@ def _between(known: Mapping[int, float], at: float) -> float:
     return (1 - share) * known[below] + share * known[above]
 
 
-def output_registers(ports: int, codeword_length: int) -> float:
+def output_registers(ports: int, codeword_length: int, element_bits: int = 8) -> float:
     """Registers between codebook and sign decoder."""
-    return OUTPUT_REGISTER_ELEMENT * ports * codeword_length
+    return OUTPUT_REGISTER_ELEMENT * ports * codeword_length * (element_bits / 8)
+
+
+def element_table(bits: int) -> Span:
+    """What turns a number of `bits` bits into an integer of 8: a logic ROM of 2^bits bytes, below the synthesized sizes. Estimate."""
+    gates = logic_rom(1 << bits, 1)
+    return Span(gates, 0.6 * gates, 1.6 * gates)
 
 
 def register_file(bits: int, ports: int, cell: float) -> float:
@@ -217,20 +223,20 @@ def register_file(bits: int, ports: int, cell: float) -> float:
     return bits * (cell + READ_MUX * ports)
 
 
-def bank_crossbar(ports: int, banks: int, index_bits: int, codeword_length: int) -> Span:
+def bank_crossbar(ports: int, banks: int, index_bits: int, codeword_bits: int) -> Span:
     """Between P lookups and B banks: data multiplexers, request routing, arbitration, comparators that merge equal indices. Estimate.
 
     A data bit of a B-to-1 multiplexer counts READ_MUX a bank, as in a register file; arbitration 6 GE per port and bank; a
     comparator 3 GE per bit for each pair of ports.
     """
-    data = READ_MUX * ports * banks * 8 * codeword_length
+    data = READ_MUX * ports * banks * codeword_bits
     requests = READ_MUX * ports * banks * index_bits
     merge = 3.0 * index_bits * ports * (ports - 1) / 2
     nominal = data + requests + 6.0 * ports * banks + merge
     return Span(nominal, 0.5 * nominal, 2.0 * nominal)
 
 
-def rom_switch(ports: int, shared_ports: int, cores: int, index_bits: int, codeword_length: int) -> Span:
+def rom_switch(ports: int, shared_ports: int, cores: int, index_bits: int, codeword_bits: int) -> Span:
     """Between the P lookups of each of N cores and the Q ports of one ROM: multiplexers of indices and codewords, arbitration. Estimate.
 
     A port takes its index from one of the cores, and of its lookups in turn where there are fewer ports; a lookup takes its codeword from
@@ -240,7 +246,7 @@ def rom_switch(ports: int, shared_ports: int, cores: int, index_bits: int, codew
     groups, turns = max(1, shared_ports // ports), -(-ports // shared_ports)
     used = min(shared_ports, groups * ports)
     inputs = READ_MUX * used * (cores * turns if cores * turns > 1 else 0) * index_bits
-    outputs = READ_MUX * cores * ports * (groups if groups > 1 else 0) * 8 * codeword_length
+    outputs = READ_MUX * cores * ports * (groups if groups > 1 else 0) * codeword_bits
     nominal = inputs + outputs + 6.0 * cores * groups
     return Span(nominal, 0.5 * nominal, 2.0 * nominal)
 

@@ -117,4 +117,4 @@ def codebook_macro(accelerator: Accelerator) -> Macro:
     codebook = accelerator.codebook
     words = -(-codebook.codewords // (codebook.banks or 1))
     count = (codebook.shared_ports or codebook.banks or codebook.ports) * (codebook.sets if codebook.store == "ram" else 1)
-    return Macro(count, words * codebook.codeword_length, 8 * codebook.codeword_length, SINGLE_PORT)
+    return Macro(count, -(-words * codebook.codeword_bits // 8), codebook.codeword_bits, SINGLE_PORT)

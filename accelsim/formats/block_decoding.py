@@ -50,6 +50,12 @@ def grid_of(name: str) -> Int8:
     return grid
 
 
+@cache
+def values_of(name: str) -> tuple[int, ...]:
+    """The integers that elements of a grid's codewords take, ascending."""
+    return tuple(np.unique(grid_of(name)).tolist())
+
+
 def read_field(data: Bytes, layout: BlockLayout, name: str) -> npt.NDArray[Any]:
     """One field of every block: uint8 or uint16 (blocks, values), from uint8 (blocks, bytes)."""
     from accelsim.kernels.block_fields import gather_lanes, gather_values  # loading Numba takes longer than reading a manifest

@@ -66,6 +66,11 @@ class EntropyCodedFormat(WeightFormat):
         return self.inside.built_in_codebook
 
     @property
+    def element_values(self) -> tuple[int, ...] | None:
+        """Those of the format inside."""
+        return self.inside.element_values
+
+    @property
     def _symbol_bits(self) -> int:
         path = self.inside.decode_path()
         return path.index_bits if path.raw is None else int(path.raw.bits)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from accelsim.errors import FormatError
-from accelsim.formats.block_decoding import grid_of, read_field, read_integers, read_scales, weights_of
+from accelsim.formats.block_decoding import grid_of, read_field, read_integers, read_scales, values_of, weights_of
 from accelsim.formats.codewords import codebook_stream
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.gguf_blocks import LAYOUTS, BlockLayout
@@ -47,6 +47,11 @@ class GgufFormat(WeightFormat):
     def built_in_codebook(self) -> str:
         """The grid, which several types may share."""
         return self.layout.grid
+
+    @property
+    def element_values(self) -> tuple[int, ...] | None:
+        """Those of the grid."""
+        return values_of(self.layout.grid) if self.layout.grid else None
 
     @property
     def k_step(self) -> int:

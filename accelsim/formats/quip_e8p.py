@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.errors import FormatError
-from accelsim.formats.block_decoding import grid_of
+from accelsim.formats.block_decoding import grid_of, values_of
 from accelsim.formats.codewords import codebook_stream
 from accelsim.formats.decode_path import DecodePath
 from accelsim.formats.parts import Lookup, ParityShift, Scale, Signs
@@ -38,6 +38,11 @@ class QuipE8pFormat(WeightFormat):
     def built_in_codebook(self) -> str:
         """The grid of quarters."""
         return GRID
+
+    @property
+    def element_values(self) -> tuple[int, ...]:
+        """Even quarters."""
+        return values_of(GRID)
 
     def decode_path(self) -> DecodePath:
         """Grid, signs, and the shift by their parity."""

@@ -162,6 +162,11 @@ class WeightFormat(FrozenModel, ABC):
         """Name of the codebook that the format itself defines, the same for every network; "" where codewords come with the weights."""
         return ""
 
+    @property
+    def element_values(self) -> tuple[int, ...] | None:
+        """The integers that elements of the format's own codebook take, ascending; None: any of `Lookup.element_bits`, or no codebook."""
+        return None
+
     @abstractmethod
     def streams(self, k: int, n: int) -> dict[str, Stream]:
         """The streams of a K x N matrix, in the order in which a reader would decode them.

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from accelsim.formats.codebook_elements import ElementCode
 from accelsim.hw.decode_width import Additive
 from accelsim.quantities import Bits, Cycles, unit
 from accelsim.records import Record
@@ -320,6 +321,12 @@ class CodebookSpec(Record):
     codeword_length: Annotated[int, unit("elements")] = Field(
         default=8, ge=1, le=256, description="elements of an entry, and of a raw record"
     )
+    element_bits: Annotated[int, unit("bits")] = Field(default=8, ge=2, le=8, description="width of a stored element")
+    element_code: ElementCode = Field(
+        default="integer",
+        description="integer: elements in two's complement; table: numbers of the values of one table, which each element read expands "
+        "behind the codebook (grids that formats define)",
+    )
     additive: Additive = Field(
         default="sum",
         description="vectors of several lookups: sum: codewords are added in the decoder; passes: each codebook's codewords are weights of "
@@ -338,3 +345,8 @@ class CodebookSpec(Record):
         description="decoder of N:M masks behind the codebook; without it, it costs no area and energy",
         examples=[{"keep": 4, "of": 16}],
     )
+
+    @property
+    def codeword_bits(self) -> int:
+        """Bits of an entry as it is stored."""
+        return self.element_bits * self.codeword_length

@@ -160,7 +160,7 @@ IDEAL_CHANGES: dict[str, tuple[Any, ...]] = {
     "codebook.store": ("rom",), "codebook.circuit": ("latches", "sram"), "codebook.ports": (2, 4), "codebook.banks": (2, 4),
     "codebook.sets": (1,), "codebook.latency": (2, 3), "codebook.codewords": (32, 8), "codebook.index_field": ("padded",),
     "codebook.codeword_length": (4, 1),
-    "codebook.additive": ("passes",),
+    "codebook.element_bits": (4, 7), "codebook.element_code": ("table",), "codebook.additive": ("passes",),
     "codebook.shared_ports": tuple(f"codebook.store=rom\ncores=2\ncodebook.ports=2\ncodebook.shared_ports={q}" for q in (1, 2)),
     "weight_buffer.capacity": (512, 8192), "weight_buffer.word_bits": (64, 16), "weight_buffer.banks": (2, 4),
     "weight_buffer.residency": ("pinned",),

@@ -73,7 +73,7 @@ def _render_codebooks(console: Console, costs: Sequence[RunCost]) -> None:
             out,
             str(index),
             f"{book.store}, {book.circuit}",
-            f"{book.codewords}x{book.codeword_length}",
+            f"{book.codewords}x{book.codeword_length}" + (f", {book.element_bits} bits" if book.element_bits < 8 else ""),
             f"{book.ports} in {book.banks} banks" if book.banks else str(book.ports),
             short(energy.nominal),
             ends(energy),
