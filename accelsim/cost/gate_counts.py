@@ -213,7 +213,7 @@ def output_registers(ports: int, codeword_length: int, element_bits: int = 8) ->
 
 
 def element_table(bits: int) -> Span:
-    """What turns a number of `bits` bits into an integer of 8: a logic ROM of 2^bits bytes, below the synthesized sizes. Estimate."""
+    """Table from a number of `bits` bits to an integer of 8: a logic ROM of 2^bits bytes, below the synthesized sizes. Estimate."""
     gates = logic_rom(1 << bits, 1)
     return Span(gates, 0.6 * gates, 1.6 * gates)
 

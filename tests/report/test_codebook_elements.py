@@ -18,6 +18,7 @@ from accelsim.formats.catalog import format_examples, parse_format
 from accelsim.formats.codebook_elements import stored_bits
 from accelsim.presets import built_in, preset_names
 from accelsim.simulation import simulate
+from accelsim.trace.trace import Trace
 from accelsim.what_if import with_overrides
 from tests.contract.test_weight_traffic import machine, product
 
@@ -152,6 +153,17 @@ def test_elements_that_a_chip_does_not_store_are_refused(text: str, book: dict[s
     with pytest.raises(CompileError, match=words):
         simulate(with_overrides(chip, tuple(f"codebook.{field}={value}" for field, value in book.items())), product(spec))
     assert simulate(chip, product(spec)).total_cycles > 0
+
+
+def test_one_table_holds_the_values_of_all_grids_of_a_rom() -> None:
+    specs = [parse_format(f"gguf:type={name}") for name in ("IQ1_S", "IQ2_S")]  # 3 + 3 values, 2,048 + 1,024 codewords of 8
+    traces = [product(spec) for spec in specs]
+    other = Trace(traces[1].manifest.with_fields(name="other"))
+    book = ("codebook.codewords=3072", "codebook.element_code=table")
+    chips = [with_overrides(machine(specs[0]), (*book, f"codebook.element_bits={bits}")) for bits in (2, 3)]
+    with pytest.raises(CompileError, match=r"codebooks iq1s, iq2s take 3 bits together, but codebook\.element_bits = 2 .*= 3 or more"):
+        simulate(chips[0], traces[0], other)
+    assert simulate(chips[1], traces[0], other).total_cycles > 0
 
 
 @pytest.mark.parametrize(("bits", "words"), [(1, "2"), (9, "8")])
