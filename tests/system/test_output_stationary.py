@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator
@@ -110,15 +110,17 @@ def test_random_convolutional_nets_equal_the_twin(accelerator: Accelerator, trac
 
 
 def chip(
-    side: int = 8, width: int = 8, lanes: int = 8, dataflow: str = "output_stationary", banks: int = 2, max_m: int = 64, **array: Any
-) -> Accelerator:
+    side: int = 8, width: int = 8, lanes: int = 8, dataflow: str = "output_stationary", banks: int = 2, max_m: int = 64,
+    codeword: int | None = None, **array: Any,
+) -> Accelerator:  # fmt: skip
     """A machine whose units beside the core take no time: an ideal memory, wide buffers, a vector unit without latency."""
+    codeword = codeword or min(side, width)
     return tiny_accelerator(
         array={
             "rows": side, "cols": side, "max_m": max_m, "accumulator_banks": banks, "raw_weights_per_cycle": width, "dataflow": dataflow,
             **array,
         },
-        codebook={"ports": width // side or 1, "codeword_length": min(side, width), "codewords": 64},
+        codebook={"ports": width // codeword, "codeword_length": codeword, "codewords": 64},
         vector_unit={"lanes": lanes, "latency": 0},
         weight_buffer={"capacity": "1 MiB", "word_bits": 8 * width},
         activation_buffer={"capacity": "64 KiB", "banks": 64, "width_bits": 64, "loader_bits": 64},
@@ -132,19 +134,47 @@ def only_layer(accelerator: Accelerator, trace: Trace) -> LayerResult:
     return layer
 
 
-@pytest.mark.parametrize("banks", [1, 2])
-@pytest.mark.parametrize(("m", "k", "n"), [(4, 8, 8), (8, 8, 8), (16, 3, 20), (12, 24, 16), (1, 16, 16)])
-def test_the_machine_takes_the_cycles_of_the_dataflow(m: int, k: int, n: int, banks: int) -> None:
-    """M-tiles of R rows, all N-tiles: the rule that is validated register by register, and 3 cycles ahead of the first weight.
-
-    Two rows of weights are decoded per cycle: with one, the cycle in which a run's first word comes in would be a bubble for each M-tile.
-    """
-    trace = gemm_chain(m, [k, n], ["int8"], [""])
-    rule = gemm_cycles("output_stationary", SystolicArray(4, 4, banks == 2), m, k, n)
-    layer = only_layer(chip(4, 8, 0, banks=banks), trace)
-    assert layer.total_cycles == rule.total_cycles + 3
+@settings(max_examples=60)
+@given(
+    rows=st.integers(1, 7), cols=st.integers(1, 7), group=st.integers(1, 21), banks=st.sampled_from([1, 2, 2]),
+    m=st.integers(1, 20), k=st.integers(1, 20), n=st.integers(1, 20),
+)  # fmt: skip
+@example(rows=4, cols=4, group=8, banks=2, m=16, k=8, n=8)  # two rows of weights a group: no bubbles
+@example(rows=4, cols=4, group=4, banks=2, m=16, k=8, n=8)  # one: seven of them
+@example(rows=4, cols=4, group=6, banks=2, m=16, k=6, n=8)  # tiles of 6, 6 and 4, and of 6 and 2 weights
+@example(rows=1, cols=4, group=4, banks=1, m=3, k=8, n=8)  # with one row of PEs no fold waits for sums
+@example(rows=4, cols=4, group=4, banks=2, m=16, k=3, n=20)  # folds wait for sums
+def test_the_machine_takes_the_cycles_of_the_dataflow(rows: int, cols: int, group: int, banks: int, m: int, k: int, n: int) -> None:
+    """The rule that is validated register by register, 3 cycles ahead of the first weight, and the bubbles between runs."""
+    group = min(max(group, cols), rows * cols)  # a chip pops no more than a tile holds
+    rule = gemm_cycles("output_stationary", SystolicArray(rows, cols, banks == 2), m, k, n)
+    layer = only_layer(chip(rows, group, 0, banks=banks, codeword=1, cols=cols), gemm_chain(m, [k, n], ["int8"], [""]))
+    waits_for_sums = rows > 1 if banks == 1 else k < rows
+    hidden = m <= rows or waits_for_sums
+    assert layer.total_cycles == rule.total_cycles + 3 + (0 if hidden else bubbles(rows, cols, group, k, rule.folds))
     assert layer.cycles["busy"] == layer.bounds["array"] == rule.folds * k
-    assert layer.lowering.startswith("output stationary, 8 weights decoded a cycle")
+    assert layer.lowering.startswith(f"output stationary, {group} weights decoded a cycle")
+
+
+def bubbles(rows: int, cols: int, group: int, k: int, runs: int) -> int:
+    """Cycles without a step once the first one is through, of an array that takes `cols` weights a cycle: each run is a fold.
+
+    A cycle goes by between the last pop of a run and the first cycle in which the next one pops, for its first word to come in.
+    """
+    queue = found = 0
+    for run in range(runs):
+        tiles = [min(rows, k - first) * cols for first in range(0, k, rows)]
+        pops = [min(group, tile - popped) for tile in tiles for popped in range(0, tile, group)]
+        comes_in = run > 0
+        while pops:
+            if queue >= cols:
+                queue -= cols
+            elif run > 0 or len(pops) < -(-tiles[0] // group):
+                found += 1
+            if not comes_in and queue <= cols:
+                queue += pops.pop(0)
+            comes_in = False
+    return found
 
 
 def test_weights_are_decoded_again_for_each_r_rows_and_half_as_fast_as_they_are_taken() -> None:
