@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from accelsim.accelerator import Accelerator, load_accelerator
 from accelsim.compiler.compile import compile_trace
 from accelsim.compression.open_trace import open_trace
-from accelsim.errors import ConfigError
+from accelsim.errors import CompileError, ConfigError
 from accelsim.result import CATEGORIES
 from accelsim.simulation import simulate
 from accelsim.system import run_program
 from accelsim.trace.trace import Trace
 from accelsim.what_if import what_if
 from tests.naive_dma import NaiveDma
-from tests.tiny_machines import Net, gemm_chain, tiny_accelerator, tiny_encoder
+from tests.system.test_cores import chips
+from tests.tiny_convnets import convnets
+from tests.tiny_machines import Net, gemm_chain, nets, tiny_accelerator, tiny_encoder
 
 CHAIN = gemm_chain(4, [8, 16, 8], ["int8", "ssvq:16,2"], ["gelu", ""])
 
@@ -75,6 +79,28 @@ def test_a_step_of_a_language_model_is_launched_as_a_token_and_no_other_network_
     chip = launching(network="10 ns", token="300 ns")
     assert simulate(chip, causal()).cycles["launch"] == 310
     assert simulate(chip, tiny_encoder(4, 8, 1, 8, "int8")).cycles["launch"] == 10
+
+
+@settings(max_examples=40)
+@given(
+    chips(), st.one_of(nets, convnets(), st.just(causal())), st.integers(1, 2),
+    st.fixed_dictionaries({name: st.sampled_from([0, 1, 333, 1000, 7777, 123456]) for name in ("network", "layer", "token")}),
+)  # fmt: skip
+def test_every_core_books_each_of_its_launches_and_no_other_wait_to_them(
+    chip: Accelerator, trace: Trace, frames: int, times: dict[str, int]
+) -> None:
+    """In ps, each in whole cycles: a network and a token per inference, on the cores that have a product of it; a layer each."""
+    overhead = {name: f"{time} ps" for name, time in times.items()}
+    try:
+        result = simulate(chip.with_fields(control=chip.control.with_fields(overhead=overhead)), trace, frames=frames)
+    except CompileError:
+        return  # a net that does not fit says so
+    cycles = {name: -(-time * chip.clock // 10**12) for name, time in times.items()}
+    once = cycles["network"] + cycles["token"] * any(getattr(layer, "mask", None) == "causal" for layer in trace.layers)
+    for core in result.of_cores:
+        for frame in core.frames:
+            products = sum(layer.macs > 0 for layer in frame.layers)
+            assert frame.cycles["launch"] == products * cycles["layer"] + (once if products else 0)
 
 
 def closed_loop(chip: Accelerator, trace: Trace, frames: int, by_events: bool) -> None:
