@@ -44,6 +44,23 @@ def test_rows_of_a_table_arrive_as_an_input(element: int, tmp_path: Path) -> Non
     assert "'table' (11 x 8) is no part of the trace" in trace.manifest.notes[0]
 
 
+def test_integers_computed_from_ids_name_rows_too(tmp_path: Path) -> None:
+    """Columns 1 to 3 of the ids, with an offset each: rows of one table, as one of several fields has them."""
+    nodes = [
+        node("Slice", ["x", "from", "to", "axis"], ["part"]),
+        node("Add", ["part", "offsets"], ["places"]),
+        node("Gather", ["table", "places"], ["e"]),
+        node("MatMul", ["e", "w"], ["y"]),
+    ]
+    whole = {"from": np.array([1]), "to": np.array([4]), "axis": np.array([1]), "offsets": np.array([0, 3, 6])}
+    model = with_ids(nodes, {"table": TABLE, "w": random(8, 4), **whole})
+    trace = imported(model, tmp_path)
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": np.array([[9, 2, 1, 4, 9]])})
+    found, bound = naive_and_bound(trace, TABLE[[[2, 4, 10]]])
+    np.testing.assert_allclose(found, expected[0], rtol=0, atol=bound)
+    assert "its rows that integers computed from 'x' name arrive as input" in trace.manifest.notes[0]
+
+
 def test_a_filled_input_is_a_constant(tmp_path: Path) -> None:
     nodes = [node("Gather", ["table", "x"], ["rows"]), node("Add", ["h", "rows"], ["s"]), node("MatMul", ["s", "w"], ["y"])]
     model = make(nodes, (1, 5), {"table": TABLE, "w": random(8, 4)}, element=TensorProto.INT64)

@@ -70,6 +70,8 @@ CASES: dict[str, tuple[str, tuple[int, ...], Constants, dict[str, Any]]] = {
     "above": ("ThresholdedRelu", ROWS, {}, {"alpha": 0.4}),
     "sine": ("Sinh", ROWS, {}, {}),
     "stairs": ("Floor", ROWS, {}, {}),
+    "sum that repeats a column": ("Add", (1, 6, 1), {"a": weights(6, 8)}, {}),
+    "sum that repeats rows": ("Sub", (1, 1, 8), {"a": weights(3, 6, 1)}, {}),
     "over two dimensions": ("LayerNormalization", ROWS, {"g": weights(6, 8), "b": weights(6, 8)}, {"axis": 1}),
 }  # fmt: skip
 

@@ -166,7 +166,6 @@ class Wrong(torch.nn.Module):
         (lambda net, x: torch.gather(x, 2, torch.tensor([[[0, 1, 3]] * 4])), "that are not evenly apart; allowed: those of nested loops"),
         (lambda net, x: torch.linalg.vector_norm(x, 3, 1), "a norm of order 3 is not supported; allowed: 1, 2, inf"),
         (lambda net, x: torch.nn.functional.dropout(x, 0.5, training=True), "training mode"),
-        (lambda net, x: x.to(torch.int32), "cast to torch.int32"),
     ],
 )
 def test_what_is_not_understood_is_a_named_error(tail: Any, message: str, tmp_path: Path) -> None:

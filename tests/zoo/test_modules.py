@@ -104,6 +104,14 @@ MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "logarithm of a softmax": (lambda: nn.LogSoftmax(-1), ROWS),
     "shrinks": (lambda: nn.Sequential(nn.Softshrink(0.3), nn.Hardshrink(0.2)), ROWS),
     "rounded": (lambda: Function(lambda x: torch.trunc(3 * x) + torch.round(2 * x) + torch.sign(x)), ROWS),
+    "cast to integers": (lambda: Function(lambda x: (3 * x).int() * x), ROWS),
+    "cast to truth values": (lambda: Function(lambda x: torch.relu(x).bool().unsqueeze(1).float().squeeze(1) + x), ROWS),
+    "largest of its neighbours": (lambda: Function(lambda x: x * (x == nn.functional.max_pool2d(x, 3, 1, 1))), IMAGE),
+    "all but the largest": (lambda: Function(lambda x: x * (x != x.amax(-1, keepdim=True))), ROWS),
+    "both, either, one": (lambda: Function(lambda x: ((x > 0) & (x < 1)) * x + (~(x > 0) | (x > 2)) * 2.0 + ((x > 0) ^ (x > 1))), ROWS),
+    "distances from centres": (lambda: Function(lambda x: ((x[..., None] - torch.linspace(-2, 2, 5)) ** 2).flatten(2)), ROWS),
+    "branch with a factor of 0": (lambda: Function(lambda x: x + torch.zeros(1) * torch.tanh(x)), ROWS),
+    "lower half of a product": (lambda: Function(lambda x: (x @ x.transpose(1, 2))[:, [1, 2, 2, 3], [0, 0, 1, 2]]), ROWS),
     "cell of a recurrent layer": (lambda: Cell(16, 8), (1, 24)),
 }  # fmt: skip
 # Phases of a stride compute positions that are cut off; zeros between the taps of a dilation are multiplied.

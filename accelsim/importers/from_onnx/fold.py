@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from accelsim.errors import ImportModelError
+from accelsim.importers.from_onnx.by_definition import NO_LARGER, by_definition
 from accelsim.importers.from_onnx.node import OnnxNode
 from accelsim.importers.from_onnx.shapes import (
     MAX_ELEMENTS,
@@ -21,12 +23,13 @@ from accelsim.importers.from_onnx.shapes import (
     fits,
     resolved_shape,
     slice_bounds,
+    split_sizes,
     squeezed,
     unsqueezed,
     whole_numbers,
 )
 from accelsim.importers.graph.repeated import distinct, elementwise, held, repeated
-from accelsim.importers.graph.values import Array
+from accelsim.importers.graph.values import Array, Constant, Indices
 from accelsim.registry import suggest
 
 
@@ -148,12 +151,17 @@ def _triangle(node: OnnxNode, args: Sequence[Array]) -> Array:
 
 
 def _product(node: OnnxNode, args: Sequence[Array]) -> Array:
-    """Of a constant state and the weights of its layer."""
+    """Of a constant state, or of trained queries, and the weights of their layer."""
     first, second = args
-    if first.ndim != 2 or second.ndim != 2:
-        raise ImportModelError(f"{node.where}: constants of shapes {first.shape} and {second.shape}; allowed: two dimensions each")
-    fits(node, (first.shape[0], second.shape[1]), args)
+    rows, columns = first.shape[-2:-1] if first.ndim > 1 else (), second.shape[-1:] if second.ndim > 1 else ()
+    fits(node, (*np.broadcast_shapes(first.shape[:-2], second.shape[:-2]), *rows, *columns), args)
     return np.asarray(first @ second)
+
+
+def _linear(node: OnnxNode, args: Sequence[Array]) -> Array:
+    rows, columns = args[0].shape[node.integer("transA", 0)], args[1].shape[1 - node.integer("transB", 0)]
+    fits(node, (rows, columns), args)
+    return by_definition(node, args)
 
 
 def _reduce(function: Callable[..., Any]) -> Callable[[OnnxNode, Sequence[Array]], Array]:
@@ -171,9 +179,20 @@ def _dequantize(node: OnnxNode, args: Sequence[Array]) -> Array:
     return elementwise(lambda x, factor: (x * factor).astype(np.float32), data, along_axis(node, scale, data.shape))
 
 
-_HOLD_ALL = {"GatherElements", "GatherND", "CumSum", "Trilu", "ReduceSum", "ReduceProd", "ReduceMean", "ReduceMax", "ReduceMin"}
+_SAME_ELEMENTS = {"Cast", "Expand", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+_HOLD_ALL = {
+    "GatherElements", "GatherND", "CumSum", "Trilu", "ReduceSum", "ReduceProd", "ReduceMean", "ReduceMax", "ReduceMin", "Gemm", "MatMul",
+    *NO_LARGER,
+}  # fmt: skip
 
-FOLDERS: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {
+
+def _split(node: OnnxNode, args: Sequence[Array]) -> tuple[Array, ...]:
+    axis = node.integer("axis", 0)
+    sizes = split_sizes(node, args, args[0].shape[axis])
+    return tuple(np.split(args[0], np.cumsum(sizes)[:-1], axis=axis))
+
+
+FOLDERS: dict[str, Callable[[OnnxNode, Sequence[Array]], Array | tuple[Array, ...]]] = {
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
     "Shape": lambda node, args: np.array(args[0].shape[slice(node.integer("start", 0), node.optional_integer("end"))], dtype=np.int64),
@@ -186,6 +205,7 @@ FOLDERS: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {
     "GatherElements": lambda node, args: np.take_along_axis(args[0], args[1], node.integer("axis", 0)),
     "GatherND": _gather_nd,
     "Slice": _slice,
+    "Split": _split,
     "CumSum": _cumulative_sum,
     "Trilu": _triangle,
     "Concat": _concat,
@@ -232,11 +252,33 @@ FOLDERS: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {
     "ReduceMax": _reduce(np.max),
     "ReduceMin": _reduce(np.min),
     "DequantizeLinear": _dequantize,
+    "Gemm": _linear,
+    **dict.fromkeys(NO_LARGER, by_definition),
 }
 
 
-def fold(node: OnnxNode, args: Sequence[Array | None]) -> Array:
-    """The value of a node whose operands are all known.
+def integers_of(node: OnnxNode, operands: Sequence[object]) -> tuple[Indices, ...] | None:
+    """Integers computed from integer inputs and known values; None where a node reads or makes other values, or is refused for others.
+
+    Ones stand for the inputs: only the shapes of the results are of interest.
+    """
+    moving = [operand for operand in operands if isinstance(operand, Indices)]
+    if not moving or node.op not in FOLDERS or node.op in ("Shape", "Size"):
+        return None
+    ones = [repeated(np.ones((), np.int64), operand.shape) if isinstance(operand, Indices) else operand for operand in operands]
+    arrays = [one.array if isinstance(one, Constant) else one for one in ones]
+    whole = [array if isinstance(array, np.ndarray) and array.dtype.kind in "iub" else None for array in arrays]
+    if any(array is not None and kept is None for array, kept in zip(arrays, whole, strict=True)):
+        return None
+    results = fold(node, whole)
+    if not all(result.dtype.kind in "iu" for result in results):
+        return None
+    same = node.op in _SAME_ELEMENTS and not moving[0].computed
+    return tuple(replace(moving[0], shape=result.shape, computed=not same) for result in results)
+
+
+def fold(node: OnnxNode, args: Sequence[Array | None]) -> tuple[Array, ...]:
+    """The results of a node whose operands are all known.
 
     Raises
     ------
@@ -250,7 +292,8 @@ def fold(node: OnnxNode, args: Sequence[Array | None]) -> Array:
             fits(node, array.shape, [array])
     try:
         with np.errstate(all="ignore"):
-            return np.asarray(FOLDERS[node.op](node, args))  # type: ignore[arg-type]  # who needs one that is left out says so below
+            results = FOLDERS[node.op](node, args)  # type: ignore[arg-type]  # who needs one that is left out says so below
     except (ValueError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ImportModelError(f"{node.where}: its constants do not fit: {reason}") from None
+    return results if isinstance(results, tuple) else (np.asarray(results),)

@@ -53,6 +53,7 @@ from accelsim.importers.from_onnx.views import (
     expand,
     gather,
     gather_elements,
+    gather_nd,
     reshape,
     same,
     shape_of,
@@ -74,7 +75,7 @@ from accelsim.importers.from_onnx.windows import (
     transposed,
 )
 from accelsim.importers.graph.call import Value
-from accelsim.importers.graph.choices import greater
+from accelsim.importers.graph.choices import equal_to, greater
 from accelsim.importers.graph.elementwise import UNARY, add, divide, maximum, minimum, multiply, power, subtract, unary
 from accelsim.importers.graph.products import matmul
 from accelsim.importers.graph.reductions import max_over, mean_over, min_over, norm_over, product_over, sum_over
@@ -157,6 +158,8 @@ FUNCTIONS: dict[str, Handler] = {
     "Greater": greater,
     "GreaterOrEqual": partial(greater, or_equal=True),
     "Not": unary(lambda x: 1 - x),
+    "Equal": equal_to,
+    "Xor": partial(equal_to, unequal=True),
     "And": multiply,
     "Or": maximum,
     "Where": where,
@@ -180,6 +183,7 @@ VIEWS: dict[str, Handler] = {
     "Split": split,
     "Gather": gather,
     "GatherElements": gather_elements,
+    "GatherND": gather_nd,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
     "Expand": expand,
@@ -206,4 +210,5 @@ EPILOGUE = {
     "com.microsoft.MultiHeadAttention",
 }
 PASSED_THROUGH = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout"}
+WHOLE = {"ArgMax", "ArgMin", *(op for op in QUANTIZED if not op.endswith(("DequantizeLinear", "DynamicQuantizeMatMul")))}  # integers
 PARTED = {"Split", "Slice", "Gather"}

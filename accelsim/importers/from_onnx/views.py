@@ -19,10 +19,11 @@ from accelsim.importers.from_onnx.shapes import (
     whole_numbers,
 )
 from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.choices import cast_to_truth, truncated
 from accelsim.importers.graph.contractions import contracted
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.lookups import look_up
-from accelsim.importers.graph.runs import taken
+from accelsim.importers.graph.runs import at_indices, taken
 from accelsim.importers.graph.values import Constant, Indices, Plain
 from accelsim.importers.graph.views import concatenate, gathered, index_of, moved, neighbours, parts, reshaped
 
@@ -36,13 +37,12 @@ def same(call: OnnxCall) -> Value:
 
 
 def cast(call: OnnxCall) -> Value:
-    """Cast between numbers: nothing, as the machine has its own. A cast to truth values is refused."""
+    """Cast: between floats nothing, as the machine has numbers of its own; to integers and truth values a function of each element."""
     value = call.value(0)
     if isinstance(value, Indices):
         return value if cast_type(call.node).kind in "iu" else call.refuse(f"casts {value!r} to a type other than integers")
-    if cast_type(call.node).kind == "b":
-        call.refuse("a cast of an activation to truth values is not supported")
-    return call.value(0)
+    kind = cast_type(call.node).kind
+    return cast_to_truth(call) if kind == "b" else truncated(call) if kind in "iu" else value
 
 
 def reshape(call: OnnxCall) -> Value:
@@ -94,6 +94,14 @@ def gather(call: OnnxCall) -> Value:
         return Plain(index_of(call, axis, places[0]).reshape(result))
     name = call.node.path("gather")
     return Plain(call.builder.reshaped(name, taken(call, name, call.view(0), axis, places), result))
+
+
+def gather_nd(call: OnnxCall) -> Value:
+    """GatherND by known indices, of the leading dimensions together."""
+    if call.node.integer("batch_dims", 0):
+        call.refuse("batch_dims are not supported; allowed: 0")
+    indices = call.constant(1).array
+    return Plain(at_indices(call, call.node.path("gather"), call.view(0), tuple(np.moveaxis(indices, -1, 0))))
 
 
 def tile(call: OnnxCall) -> Value:

@@ -17,10 +17,10 @@ from accelsim.errors import ImportModelError
 from accelsim.importers.from_onnx.call import OnnxCall
 from accelsim.importers.from_onnx.dynamic import require_cancelling
 from accelsim.importers.from_onnx.file import OnnxModel
-from accelsim.importers.from_onnx.fold import FOLDERS, fold
+from accelsim.importers.from_onnx.fold import FOLDERS, fold, integers_of
 from accelsim.importers.from_onnx.inputs import OnnxInput
 from accelsim.importers.from_onnx.node import OnnxNode
-from accelsim.importers.from_onnx.ops import EPILOGUE, HANDLERS, PARTED, PASSED_THROUGH
+from accelsim.importers.from_onnx.ops import EPILOGUE, HANDLERS, PARTED, PASSED_THROUGH, WHOLE
 from accelsim.importers.from_onnx.recurrent import RECURRENT, InitialState, written_out
 from accelsim.importers.from_onnx.tensors import FLOATS
 from accelsim.importers.graph.builder import GraphBuilder
@@ -156,12 +156,14 @@ class OnnxWalk:
         folds = len(known) == len([operand for operand in operands if operand is not None])
         if folds and (known or node.op in FOLDERS):
             results: Value | tuple[Value, ...] = self._fold(node, operands, known)
+        elif (integers := integers_of(node, operands)) is not None:
+            results = integers
         elif node.op in HANDLERS:
             if node.op == "DynamicQuantizeLinear":
                 require_cancelling(node, self.readers, self._is_known)
             call = OnnxCall(node, operands, self.recorder, self._sole)
             with call.fitting("operands or attributes"):
-                results = HANDLERS[node.op](call)
+                results = call.value(0) if node.op == "Cast" and self._is_whole(node.inputs[0]) else HANDLERS[node.op](call)
             if isinstance(results, Expression) and len(self.readers.get(node.outputs[0], [])) != 1:
                 results = call.settled(results) or results
         else:
@@ -180,17 +182,17 @@ class OnnxWalk:
             raise ImportModelError(f"{node.where}: input 0 is missing")
         arrays = [operand.array if isinstance(operand, Constant) else None for operand in operands]
         sources = () if node.op in ("Shape", "Size") else tuple(dict.fromkeys(name for operand in known for name in operand.sources))
-        result = fold(node, arrays)
-        self.budget -= result.size if self.recorder.keep_values else held(result)
+        results = fold(node, arrays)
+        self.budget -= sum(result.size if self.recorder.keep_values else held(result) for result in results)
         if self.budget < 0:
             raise ImportModelError(
                 f"{node.where}: the file's constants grow to more than {_FREE_CONSTANTS} elements when computed; --seed takes shapes alone"
             )
         if node.op == "Identity" and self.model.trained.issuperset(sources) and sources:
             name = node.outputs[0]
-            self.copies[name] = result.shape
-            return (Constant(self.model.replaced.get(name, result), (name,)),)
-        return (Constant(result, sources),)
+            self.copies[name] = results[0].shape
+            return (Constant(self.model.replaced.get(name, results[0]), (name,)),)
+        return tuple(Constant(result, sources) for result in results)
 
     def _branch(self, node: OnnxNode, operands: list[Value | None]) -> None:
         """If of a known condition: its branch, in place."""
@@ -279,6 +281,12 @@ class OnnxWalk:
             seen.add(here)
         return False
 
+    def _is_whole(self, name: str) -> bool:
+        """True for integers, which a cast leaves as they are: places and quantized numbers, and views of them."""
+        while name in self.makers and (self.makers[name].op in PASSED_THROUGH or self.makers[name].op in PARTED):
+            name = next(iter(self.makers[name].inputs), "")
+        return name in self.makers and self.makers[name].op in WHOLE
+
     def _sole(self, name: str) -> bool:
         """True if nothing else reads a tensor, on the whole way from the node that made its layer through its views."""
         while name in self.makers:
@@ -292,7 +300,9 @@ class OnnxWalk:
 
     def _output(self, name: str) -> View | None:
         value = self.values.get(name)
-        if value is None or isinstance(value, Constant | Indices):
+        if isinstance(value, Indices):
+            raise ImportModelError(f"{self.model.path}: output {name!r} is {value!r}; allowed: an activation")
+        if value is None or isinstance(value, Constant):
             what = "does not depend on the input" if name in self.made or name in self.model.initializers else "is made by no node"
             raise ImportModelError(f"{self.model.path}: output {name!r} {what}")
         maker = self.makers.get(name)

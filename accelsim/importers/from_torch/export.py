@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from types import NoneType
 from typing import Any
 
@@ -25,7 +26,7 @@ from accelsim.importers.from_torch.node import IGNORED, TorchNode
 from accelsim.importers.from_torch.ops import CUT, EPILOGUE, HANDLERS, VIEWS
 from accelsim.importers.from_torch.outputs import free_name, output_names
 from accelsim.importers.from_torch.response_norm import with_response_norms
-from accelsim.importers.from_torch.values import NUMBER_TYPES, Known
+from accelsim.importers.from_torch.values import INTEGERS, NUMBER_TYPES, Known
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.call import Value
 from accelsim.importers.graph.expressions import Expression
@@ -165,6 +166,8 @@ class _Walk:
             return self._item(node, self.values[fx.args[0].name], fx.args[1])
         if all(isinstance(self.values[source.name], Known) for source in fx.all_input_nodes):
             return folded(node, self.values)
+        if (integers := self._integers(node)) is not None:
+            return integers
         if node.target not in HANDLERS:
             raise ImportModelError(f"{node.where}: operation {str(fx.target)!r} is not understood{suggest(str(fx.target), HANDLERS)}")
         call = TorchCall(node, self.values, self.recorder, lambda position: self._is_sole(fx.args[position]))
@@ -174,6 +177,20 @@ class _Walk:
         if isinstance(result, tuple):
             return result
         return self._settled(node, call, result)
+
+    def _integers(self, node: TorchNode) -> Indices | tuple[Indices, ...] | None:
+        """Integers computed from integer inputs and known values; None where a call reads or makes other values, or reads a shape alone."""
+        sources = [self.values[source.name] for source in node.fx.all_input_nodes]
+        moving = [source for source in sources if isinstance(source, Indices)]
+        made = node.fx.meta.get("val")
+        results = made if isinstance(made, tuple | list) else [made]
+        if not moving or len(moving) + sum(isinstance(source, Known) for source in sources) < len(sources) or node.makes_by_shape:
+            return None
+        if not all(isinstance(result, torch.Tensor) and result.dtype in INTEGERS for result in results):
+            return None
+        same = node.target in VIEWS and all(source.computed is False for source in moving)
+        found = tuple(replace(moving[0], shape=tuple(result.shape), computed=not same) for result in results)
+        return found if isinstance(made, tuple | list) else found[0]
 
     def _inside(self, node: TorchNode) -> tuple[Any, ...]:
         """The results of a graph within the program's, which only sets how gradients or casts are treated."""

@@ -52,6 +52,11 @@ class TorchNode:
         return schema is not None and any(argument.name.startswith("dim") for argument in schema.arguments)
 
     @property
+    def makes_by_shape(self) -> bool:
+        """Whether the call reads only the shape of its operand: zeros_like, new_full."""
+        return self.target.startswith("aten.new_") or self.target.partition(".")[2].partition(".")[0].endswith("_like")
+
+    @property
     def readers(self) -> list[torch.fx.Node]:
         """Calls that read the result."""
         return [user for user in self.fx.users if str(user.target) not in IGNORED]

@@ -13,12 +13,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
 
 from accelsim.importers.from_torch import experts, spectra, views, windows
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.graph.attention import attention_of_heads
 from accelsim.importers.graph.call import Call, Value
-from accelsim.importers.graph.choices import choose, greater
+from accelsim.importers.graph.choices import choose, equal_to, greater, truncated
 from accelsim.importers.graph.elementwise import (
     UNARY,
     add,
@@ -44,7 +45,6 @@ from accelsim.importers.graph.values import Constant, Deferred, Indices, Plain, 
 from accelsim.ops.affine import AffineLayer
 from accelsim.ops.catalog import imported_by_name
 from accelsim.ops.layernorm import LayerNormLayer
-from accelsim.ops.multiply import MultiplyLayer
 from accelsim.ops.operation import VectorLayer
 from accelsim.ops.table import TableLayer
 
@@ -134,12 +134,12 @@ _BAG_SUM, _BAG_MAX = 0, 2  # PyTorch's numbers of an embedding bag's modes; 1 is
 
 
 def _compared(equal: bool) -> Callable[[TorchCall], Value]:
-    """Which tokens are the padding's id, or are not: none is, as the network runs at full length; a note says so."""
+    """Which elements are a number, or are not; of tokens, compared with the padding's id, none is at full length, which a note says."""
 
-    def compute(call: TorchCall) -> Constant:
+    def compute(call: TorchCall) -> Value:
         indices, padding = call.value(0), call.get(1, "other")
         if not isinstance(indices, Indices):
-            call.refuse(f"a comparison of {indices!r}; allowed: token ids, with the id of the padding")
+            return equal_to(call, unequal=not equal)
         call.recorder.note(f"no element of {indices.source!r} is taken to be {padding}, the id of the padding")
         return Constant(np.full(indices.shape, not equal))
 
@@ -169,8 +169,14 @@ def _where(call: TorchCall) -> Value:
 
 
 def _filled(number: float | None, position: int = 1) -> Callable[[TorchCall], Constant]:
-    """A tensor of one number, or of the one at a position, of the shape of the result."""
-    return lambda call: Constant(np.full(call.output, call.get(position, "fill_value") if number is None else number, np.float32))
+    """A tensor of one number, or of the one at a position, of the shape and the kind of the result."""
+
+    def compute(call: TorchCall) -> Constant:
+        kind = call.node.fx.meta["val"].dtype
+        value = call.get(position, "fill_value") if number is None else number
+        return Constant(np.full(call.output, value, np.float32 if kind.is_floating_point else np.bool_ if kind is torch.bool else np.int64))
+
+    return compute
 
 
 def _with_alpha(function: Callable[[Call], Value]) -> Callable[[TorchCall], Value]:
@@ -200,13 +206,6 @@ def _triangle(keep: Callable[..., Any]) -> Callable[[TorchCall], Value]:
 
 def _log_softmax(call: TorchCall) -> Value:
     return Expression.of(_softmax(call).view, call.node).apply(np.log, call.node)
-
-
-def _truncated(call: TorchCall) -> Value:
-    """Each element rounded towards 0: the sign times the floor of the magnitude."""
-    value = call.expression(0)
-    whole = value.apply(np.abs, call.node).apply(np.floor, call.node)
-    return whole.with_other(MultiplyLayer, np.multiply, value.apply(np.sign, call.node), call.node)
 
 
 def _shrink(op: str) -> Callable[[TorchCall], Plain]:
@@ -412,9 +411,16 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.repeat_interleave.self_int": experts.repeat_rows,
     "aten.sort.default": experts.sort,
     "aten._embedding_bag.default": _bag,
+    "aten._embedding_bag_forward_only.default": _bag,
     "aten.embedding_bag.default": _bag,
     "aten.ne.Scalar": _compared(equal=False),
     "aten.eq.Scalar": _compared(equal=True),
+    "aten.ne.Tensor": partial(equal_to, unequal=True),
+    **dict.fromkeys(("aten.__and__.Tensor", "aten.bitwise_and.Tensor", "aten.logical_and.default"), multiply),
+    **dict.fromkeys(("aten.__or__.Tensor", "aten.bitwise_or.Tensor", "aten.logical_or.default"), maximum),
+    **dict.fromkeys(("aten.__xor__.Tensor", "aten.bitwise_xor.Tensor", "aten.logical_xor.default"), partial(equal_to, unequal=True)),
+    **dict.fromkeys(("aten.bitwise_not.default", "aten.logical_not.default"), unary(lambda x: 1 - x)),
+    "aten.eq.Tensor": equal_to,
     **{
         f"aten.{name}.{overload}": partial(greater, or_equal=or_equal, exchanged=exchanged)
         for name, or_equal, exchanged in (("gt", False, False), ("ge", True, False), ("lt", False, True), ("le", True, True))
@@ -432,7 +438,7 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     "aten.where.ScalarOther": _where,
     "aten.where.ScalarSelf": _where,
     "aten.where.Scalar": _where,
-    "aten.trunc.default": _truncated,
+    "aten.trunc.default": truncated,
     "aten.native_layer_norm.default": _layer_norm_with_moments,
     **{name: _named(kind, fields) for name, (kind, fields) in imported_by_name().items() if name.startswith("aten.")},
     "aten.softmax.int": experts.or_softmax(_softmax),

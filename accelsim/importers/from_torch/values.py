@@ -15,6 +15,7 @@ from accelsim.errors import ImportModelError
 from accelsim.importers.graph.values import Constant
 
 NUMBER_TYPES = (bool, int, float)
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,16 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from accelsim.importers.from_torch.call import TorchCall
 from accelsim.importers.from_torch.experts import select_matrices
 from accelsim.importers.from_torch.node import TorchNode
 from accelsim.importers.graph.call import Value
+from accelsim.importers.graph.choices import cast_to_truth, truncated
 from accelsim.importers.graph.expert_values import Chosen, Weighted
 from accelsim.importers.graph.expressions import Expression
 from accelsim.importers.graph.layout import View
 from accelsim.importers.graph.rotations import Turned, interleaved
-from accelsim.importers.graph.runs import taken
+from accelsim.importers.graph.runs import at_indices
 from accelsim.importers.graph.values import Constant, Indices, Masked, Plain
 from accelsim.importers.graph.views import concatenate, gathered, index_of, moved, neighbours, padded, parts, reshaped
 from accelsim.importers.graph.volumes import windows_of
@@ -29,8 +31,11 @@ def same_elements(call: TorchCall) -> Value:
     shape, value = call.output, call.value(0)
     if isinstance(value, Indices | Chosen | Weighted):
         return replace(value, shape=shape)
-    if not call.node.fx.meta["val"].is_floating_point():
-        call.refuse(f"a cast to {call.node.fx.meta['val'].dtype} is not supported; allowed: floating-point types")
+    before, after = (node.meta["val"].dtype for node in (call.node.fx.args[0], call.node.fx))
+    if after is torch.bool and before is not torch.bool:
+        call.values = [cast_to_truth(call)]
+    elif before.is_floating_point and not after.is_floating_point:
+        call.values = [truncated(call)]
     return call.value(0) if call.shape(0) == shape else reshaped(call, shape)
 
 
@@ -163,33 +168,14 @@ def index(call: TorchCall) -> Value:
     wrong = next((place for place in places if place is not None and not isinstance(place, Constant)), None)
     if wrong is not None:
         call.refuse(f"reads an activation at {wrong!r}; allowed: known indices")
-    return _picked(call, tuple(slice(None) if place is None else place.array for place in places))
+    cut = tuple(slice(None) if place is None else place.array for place in places)
+    return Plain(at_indices(call, call.node.path("index"), call.view(0), cut))
 
 
 def index_select(call: TorchCall) -> Value:
     """The same of one dimension."""
     dim = call.get(1, "dim") % len(call.shape(0))
-    return _picked(call, (*(slice(None),) * dim, call.constant(2).array))
-
-
-def _picked(call: TorchCall, cut: tuple[Any, ...]) -> Plain:
-    """Elements where nested loops walk through them; else run by run, if each dimension has its own indices."""
-    view = call.view(0)
-    chosen = np.arange(math.prod(view.shape)).reshape(view.shape)[cut]
-    found = call.builder.picked(call.node.path("index"), view, chosen)
-    if found is not None:
-        return Plain(found)
-    alone = [place for place, part in enumerate(cut) if not isinstance(part, slice)]
-    grid = tuple(np.arange(size) for size in view.shape)
-    for place in alone:
-        grid = (*grid[:place], cut[place].reshape(-1) % view.shape[place], *grid[place + 1 :])
-    if not np.array_equal(np.ravel_multi_index(np.ix_(*grid), view.shape).reshape(-1), chosen.reshape(-1)):
-        call.refuse(
-            f"reads {view.shape} at indices that are not evenly apart; allowed: those of nested loops, or of each dimension its own"
-        )
-    for place in alone:
-        view = taken(call, call.node.path("index"), view, place, grid[place].tolist())
-    return Plain(call.builder.reshaped(call.node.path("index"), view, chosen.shape))
+    return Plain(at_indices(call, call.node.path("index"), call.view(0), (*(slice(None),) * dim, call.constant(2).array)))
 
 
 def diagonal(call: TorchCall) -> Value:

@@ -304,7 +304,8 @@ class Call:
         table = _table_of(expression)
         if table is not None:
             return lambda view: builder.element_operation(TableLayer, node.path(str(table["op"])), view, **table)
-        line = expression.line()
+        constant = low == high and math.isfinite(low)  # a factor that is trained to be 0, or not trained yet, keeps its layer
+        line = (0.0, low) if constant else expression.line()
         if line is not None and expression.values is not expression.inputs:
             return lambda view: builder.element_operation(AffineLayer, node.path("affine"), view, factor=line[0], term=line[1])
         return None

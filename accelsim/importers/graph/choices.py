@@ -28,6 +28,29 @@ def greater(call: Call, or_equal: bool = False, exchanged: bool = False) -> Valu
     return step.apply(lambda x: 1 - x, call.node) if or_equal else step
 
 
+def equal_to(call: Call, unequal: bool = False) -> Value:
+    """1 where two operands are the same number (`unequal`: are not), 0 elsewhere."""
+    found = subtract(call)
+    start = found if isinstance(found, Expression) else Expression.of(call.made(found), call.node)
+    apart = start.apply(np.abs, call.node).apply(_positive, call.node)
+    return apart if unequal else apart.apply(lambda x: 1 - x, call.node)
+
+
+def cast_to_truth(call: Call) -> Value:
+    """1 where an element is not 0, as a cast to a truth value makes of it; one that is 0 or 1 stays what it is."""
+    call.values = [call.value(0), Constant(np.zeros(()))]
+    return equal_to(call, unequal=True)
+
+
+def truncated(call: Call) -> Value:
+    """Each element rounded towards 0, as a cast to an integer does: the sign times the floor of the magnitude."""
+    start = call.expression(0)
+    if np.array_equal(start.values, np.trunc(start.values)):
+        return start
+    whole = start.apply(np.abs, call.node).apply(np.floor, call.node)
+    return whole.with_other(MultiplyLayer, np.multiply, start.apply(np.sign, call.node), call.node)
+
+
 def choose(call: Call) -> Value:
     """The second operand where the first is not 0, elsewhere the third; at least one of them is an activation."""
     mask, first, second = (call.value(position) for position in range(3))

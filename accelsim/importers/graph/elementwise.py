@@ -239,8 +239,12 @@ def _plus_constant(call: Call, position: int, constant: Constant) -> Value:
     axis = None if positions else _channel_axis(shape, constant)
     if axis is not None:
         return call.channels(call.view(position), axis).shifted(constant.array.reshape(-1).astype(np.float64), constant)
-    if np.broadcast_shapes(shape, constant.array.shape) != shape or len(shape) < 2:
-        call.refuse(f"the sum of an activation {shape} with {constant!r} is not supported; allowed: a constant that broadcasts to it")
+    whole = tuple(np.broadcast_shapes(shape, constant.array.shape))
+    if len(whole) < 2:
+        call.refuse(f"the sum of an activation {shape} with {constant!r} is not supported; allowed: one that is a matrix")
+    if whole != shape:  # dimensions of one element that the constant has more of
+        call.values[position] = Plain(call.view(position).expand(whole))
+        return _plus_constant(call, position, constant)
     result = call.builder.add_positions(call.node.path("positions"), call.view(position), call.sole(position))
     call.recorder.keep_constant(result, "positions", np.broadcast_to(constant.array, shape), constant.sources)
     return Plain(result)

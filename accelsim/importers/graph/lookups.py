@@ -13,13 +13,15 @@ from accelsim.importers.graph.values import Constant, Indices, Plain
 
 
 def look_up(call: Call, table: Constant, indices: Indices) -> Plain:
-    """A model input of the rows (1, count, width) that the indices, of one sequence, name."""
-    if table.array.ndim != 2 or math.prod(indices.shape) != max(indices.shape, default=1):
+    """A model input of the rows (1, count, width) that the indices, of one inference, name."""
+    count = math.prod(indices.shape)
+    if table.array.ndim != 2 or (indices.shape[:1] != (1,) and count != max(indices.shape, default=1)):
         call.refuse(f"indices of shape {indices.shape} into a table of shape {table.array.shape}; allowed: those of one sequence into rows")
     rows, width = table.array.shape
     name = call.builder.unique(call.layer_name((table.label,), "rows"))
-    view = call.builder.tokens(name, math.prod(indices.shape), width)
+    view = call.builder.tokens(name, count, width)
     call.recorder.used.update(table.sources)
     what = f"table {table.label!r} ({rows} x {width}) is no part of the trace"
-    call.recorder.note(f"{what}: its rows that {indices.source!r} names arrive as input {name!r}")
+    named = f"integers computed from {indices.source!r} name" if indices.computed else f"{indices.source!r} names"
+    call.recorder.note(f"{what}: its rows that {named} arrive as input {name!r}")
     return Plain(view.reshape((*indices.shape, width)))

@@ -5,12 +5,16 @@ Disputable assumption: a vector unit has no list of addresses, so that each run 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.call import Call
 from accelsim.importers.graph.layout import View
+from accelsim.importers.graph.values import Array
 
 Mode = Literal["reflect", "edge", "wrap"]
 MODES: dict[str, Mode] = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
@@ -40,6 +44,42 @@ def taken(call: Call, name: str, view: View, dim: int, indices: Sequence[int]) -
         )
     parts = [_run(builder, name, view, dim, *run) for run in runs]
     return builder.join(name, parts, dim) if len(parts) > 1 else parts[0]
+
+
+def at_indices(call: Call, name: str, view: View, cut: tuple[Any, ...]) -> View:
+    """A view at known indices of some dimensions (whole slices of the others), in NumPy's order and shape.
+
+    Nested loops where some walk through them; else run by run of each dimension, or of the neighbours together that the indices go through.
+    """
+    shape = view.shape
+    chosen = np.arange(math.prod(shape)).reshape(shape)[cut]
+    found = call.builder.picked(name, view, chosen)
+    if found is not None:
+        return found
+    alone = [place for place, part in enumerate(cut) if not isinstance(part, slice)]
+    first, last = alone[0], alone[-1]
+    grid = tuple(np.arange(size) for size in shape)
+    for place in alone:
+        grid = (*grid[:place], _varying(cut[place]).reshape(-1) % shape[place], *grid[place + 1 :])
+    if np.array_equal(np.ravel_multi_index(np.ix_(*grid), shape).reshape(-1), chosen.reshape(-1)):
+        for place in alone:
+            view = taken(call, name, view, place, grid[place].tolist())
+    elif last - first + 1 == len(alone):
+        indices = np.broadcast_arrays(*(cut[place] % shape[place] for place in alone))
+        joined = np.ravel_multi_index(indices, shape[first : last + 1]).reshape(-1)
+        flat = call.builder.reshaped(name, view, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+        view = taken(call, name, flat, first, joined.tolist())
+    else:
+        call.refuse(f"reads {shape} at indices that are not evenly apart; allowed: those of nested loops, or of dimensions side by side")
+    return call.builder.reshaped(name, view, chosen.shape)
+
+
+def _varying(indices: Array) -> Array:
+    """Indices with each dimension along which they are the same cut to size 1."""
+    for axis in range(indices.ndim):
+        first = indices.take([0], axis)
+        indices = first if (indices == first).all() else indices
+    return indices
 
 
 def _run(builder: GraphBuilder, name: str, view: View, dim: int, first: int, step: int, count: int) -> View:

@@ -63,7 +63,7 @@ class Plain:
 
 @dataclass(frozen=True, repr=False)
 class Indices:
-    """Integer inputs (token ids), which can only select rows of a table.
+    """Integer inputs (token ids), and integers computed from them and from known ones, which can only select rows of a table.
 
     Attributes
     ----------
@@ -71,10 +71,13 @@ class Indices:
         The model's input.
     shape
         Logical shape.
+    computed
+        They are a part of the input, or a function of it: columns, sums with offsets.
     """
 
     source: str
     shape: tuple[int, ...]
+    computed: bool = False
 
     def __repr__(self) -> str:
         return f"the integers of input {self.source!r} (if all elements are equal, give --fill {self.source}=VALUE)"
