@@ -15,6 +15,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 
+_TRANSFORMS = {"aten.fft_fft.default": -1, "aten.fft_fft2.default": (-2, -1), "aten.fft_fftn.default": ()}  # without dimensions stated
+
+
 class _Counter(torch.fx.Interpreter):
     """Runs a graph call by call and counts those that depend on a placeholder."""
 
@@ -31,8 +34,9 @@ class _Counter(torch.fx.Interpreter):
         with FlopCounterMode(display=False) as count:
             result = super().run_node(n)
         self.macs += count.get_total_flops() // 2 if n in self._moving else 0
-        if str(n.target) == "aten.fft_fftn.default":  # cosines and sines of each dimension, as matrices
-            self.macs += 2 * result.numel() * sum(result.shape[dim] for dim in n.args[2])
+        if str(n.target) in _TRANSFORMS:  # cosines and sines of each of two dimensions, as matrices
+            given = n.args[2] if len(n.args) > 2 else _TRANSFORMS[str(n.target)]
+            self.macs += 2 * result.numel() * sum(result.shape[dim] for dim in ([given] if isinstance(given, int) else given))
         return result
 
 

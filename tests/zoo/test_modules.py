@@ -112,6 +112,8 @@ MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "distances from centres": (lambda: Function(lambda x: ((x[..., None] - torch.linspace(-2, 2, 5)) ** 2).flatten(2)), ROWS),
     "branch with a factor of 0": (lambda: Function(lambda x: x + torch.zeros(1) * torch.tanh(x)), ROWS),
     "lower half of a product": (lambda: Function(lambda x: (x @ x.transpose(1, 2))[:, [1, 2, 2, 3], [0, 0, 1, 2]]), ROWS),
+    "transform over the last two": (lambda: Function(lambda x: torch.fft.fft2(x).real), ROWS),
+    "transform of a transform": (lambda: Function(lambda x: torch.fft.fft(torch.fft.fft(x), dim=1).real), ROWS),
     "cell of a recurrent layer": (lambda: Cell(16, 8), (1, 24)),
 }  # fmt: skip
 # Phases of a stride compute positions that are cut off; zeros between the taps of a dilation are multiplied.

@@ -15,13 +15,20 @@ from accelsim.importers.graph.values import Array, Constant, Plain, Spectrum
 
 
 def transform(call: TorchCall) -> Spectrum:
-    """A transform over one or two dimensions of an activation, at its full size, without a factor."""
-    view = call.view(0)
-    given = call.get(2, "dim")
-    if given is None:
-        given = -1 if call.node.target == "aten.fft_fft.default" else list(range(len(view.shape)))
-    dims = tuple(dim % len(view.shape) for dim in ([given] if isinstance(given, int) else given))
-    if call.get(1, "s") is not None or call.get(1, "n") is not None or call.get(3, "norm") not in (None, "backward") or len(dims) > 2:
+    """A transform over one or two dimensions of an activation, at its full size, without a factor; of a transform, over one more."""
+    before = call.value(0)
+    view, done = (before.view, before.dims) if isinstance(before, Spectrum) else (call.view(0), ())
+    default = {"aten.fft_fft.default": [-1], "aten.fft_fft2.default": [-2, -1]}.get(call.node.target, list(range(len(view.shape))))
+    given = call.get(2, "dim", default)
+    asked = default if given is None else [given] if isinstance(given, int) else given
+    dims = (*done, *(dim % len(view.shape) for dim in asked))
+    if (
+        call.get(1, "s") is not None
+        or call.get(1, "n") is not None
+        or call.get(3, "norm") not in (None, "backward")
+        or not 0 < len(dims) < 3
+        or len({*dims}) < len(dims)
+    ):
         call.refuse(f"a Fourier transform over {dims} with another size or a norm; allowed: one or two dimensions, as they are")
     return Spectrum(view, dims)
 
