@@ -6,6 +6,7 @@ and counts as products with matrices of cosines and sines, which is a choice of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,6 @@ import torch
 from torch._decomp import get_decompositions
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-
 
 _TRANSFORMS = {"aten.fft_fft.default": -1, "aten.fft_fft2.default": (-2, -1), "aten.fft_fftn.default": ()}  # without dimensions stated
 
@@ -34,6 +34,8 @@ class _Counter(torch.fx.Interpreter):
         with FlopCounterMode(display=False) as count:
             result = super().run_node(n)
         self.macs += count.get_total_flops() // 2 if n in self._moving else 0
+        if str(n.target) == "aten.bilinear.default":  # which PyTorch's counter does not know: outputs times the products of two rows
+            self.macs += result.numel() * math.prod(n.args[0].meta["val"].shape[-1:] + n.args[1].meta["val"].shape[-1:])
         if str(n.target) in _TRANSFORMS:  # cosines and sines of each of two dimensions, as matrices
             given = n.args[2] if len(n.args) > 2 else _TRANSFORMS[str(n.target)]
             self.macs += 2 * result.numel() * sum(result.shape[dim] for dim in ([given] if isinstance(given, int) else given))

@@ -39,6 +39,17 @@ class Function(nn.Module):
         return self.function(x)
 
 
+class TwoParts(nn.Module):
+    """A module of two operands, the halves of each row."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Any) -> Any:
+        return self.module(*x.chunk(2, -1))
+
+
 class Cell(nn.Module):
     """A step of a recurrent layer; its input and its state lie side by side."""
 
@@ -48,6 +59,19 @@ class Cell(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return self.cell(x[:, : self.width], x[:, self.width :])
+
+
+def linear_attention(x: Any) -> Any:
+    """Two heads of 8 columns, each query's sum over its keys as its divisor (Katharopoulos et al. 2020, arXiv 2006.16236, equation 8)."""
+    q, k, v = (functional.elu(part.reshape(1, -1, 2, 8).transpose(1, 2)) + 1 for part in (x, x.roll(1, -1), x.roll(1, 1)))
+    divisor = 1 / (torch.einsum("bhnd,bhd->bhn", q, k.sum(2)) + 1e-6)
+    return torch.einsum("bhnd,bhde,bhn->bhne", q, torch.einsum("bhnd,bhne->bhde", k, v), divisor).transpose(1, 2).flatten(2)
+
+
+def mean_of_heads(x: Any) -> Any:
+    """A function of the scores of two heads, and its mean over them."""
+    part = x.reshape(1, -1, 2, 8).transpose(1, 2)
+    return torch.sigmoid(part @ part.transpose(2, 3) * 0.1 + 0.2).mean(1)
 
 
 class Before(nn.Module):
@@ -114,6 +138,11 @@ MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "lower half of a product": (lambda: Function(lambda x: (x @ x.transpose(1, 2))[:, [1, 2, 2, 3], [0, 0, 1, 2]]), ROWS),
     "transform over the last two": (lambda: Function(lambda x: torch.fft.fft2(x).real), ROWS),
     "transform of a transform": (lambda: Function(lambda x: torch.fft.fft(torch.fft.fft(x), dim=1).real), ROWS),
+    "matrices for each row": (lambda: Function(lambda x: (x[:, :, None, None] @ torch.arange(1152.0).sin().reshape(1, 6, 3, 16, 4))), ROWS),
+    "several rows for each matrix": (lambda: Function(lambda x: x.reshape(1, 2, 3, 2, 8) @ torch.arange(96.0).sin().view(3, 8, 4)), ROWS),
+    "bilinear": (lambda: TwoParts(nn.Bilinear(8, 8, 6)), ROWS),
+    "linear attention": (lambda: Function(linear_attention), ROWS),
+    "mean of two heads": (lambda: Function(mean_of_heads), ROWS),
     "cell of a recurrent layer": (lambda: Cell(16, 8), (1, 24)),
 }  # fmt: skip
 # Phases of a stride compute positions that are cut off; zeros between the taps of a dilation are multiplied.

@@ -45,6 +45,7 @@ from accelsim.importers.graph.values import Constant, Deferred, Indices, Plain, 
 from accelsim.ops.affine import AffineLayer
 from accelsim.ops.catalog import imported_by_name
 from accelsim.ops.layernorm import LayerNormLayer
+from accelsim.ops.multiply import MultiplyLayer
 from accelsim.ops.operation import VectorLayer
 from accelsim.ops.table import TableLayer
 
@@ -64,6 +65,18 @@ def _addmm(call: TorchCall) -> Deferred:
     bias = call.constant(0)
     call.values[0] = replace(bias, array=bias.array * beta)
     return _biased(call, linear(call, view, factor * alpha, weights), 0)
+
+
+def _bilinear(call: TorchCall) -> Deferred:
+    """Each output a weighted sum of the products of two rows' elements: a linear layer over all the products."""
+    weights, (rows, first), second = call.constant(1), call.shape(0), call.shape(2)[-1]
+    if [call.get(place, "") for place in (3, 4, 5, 6)] != [[1, 3], [0], [1, 2], [2, 3]]:
+        call.refuse("sums of products of three tensors are not supported; allowed: torch.nn.Bilinear's")
+    left, right = call.view(0).reshape((rows, first, 1)), call.view(2).reshape((rows, 1, second))
+    products = call.builder.pair(MultiplyLayer, call.node.path("multiply"), left.expand((rows, first, second)), right)
+    outputs = weights.array.shape[0]
+    view = call.builder.reshaped(call.node.path(), products, (rows, first * second))
+    return linear(call, view, 1.0, replace(weights, array=weights.array.reshape(outputs, first * second).T))
 
 
 def _biased(call: TorchCall, result: Deferred, position: int) -> Deferred:
@@ -333,6 +346,7 @@ HANDLERS: dict[str, Callable[[TorchCall], Value | tuple[Value, ...]]] = {
     **EPILOGUE,
     "aten.linear.default": _linear,
     "aten.addmm.default": _addmm,
+    "aten._trilinear.default": _bilinear,
     "aten.matmul.default": matmul,
     "aten.mm.default": matmul,
     "aten.bmm.default": experts.or_product(matmul),

@@ -169,7 +169,7 @@ class LaidOutLayers:
         extent = self._extents[view.producer]
         if extent.groups > 1 and view.producer not in self._splits and self._head_product(view.producer) is not None:
             self._decide(name, view.producer, "columns")
-        if extent.groups > 1 and self._held_by_head(view.producer):
+        if extent.groups > 1 and self._held_by_head(view.producer) and not self._put_side_by_side(view.producer):
             raise ImportModelError(
                 f"{name}: expects a merged tensor {view.shape}, but {view.producer!r} is stored per head; "
                 "allowed: parts and other orders of a product of activations itself, ahead of other operations on its heads"
@@ -197,6 +197,33 @@ class LaidOutLayers:
         if layer is None or layer.output.groups == 1 or layer.rearranges:
             return False
         return layer.head_product is not None or layer.by_group or any(self._held_by_head(name) for name in layer.inputs)
+
+    def _put_side_by_side(self, producer: str) -> bool:
+        """Store the heads of a tensor as columns of one, and so those of the products that it is a function of, element by element.
+
+        False if one of these, or a reader of one, works on heads apart.
+        """
+        found: set[str] = set()
+        waiting = [producer]
+        while waiting:
+            name = waiting.pop()
+            if name in found:
+                continue
+            found.add(name)
+            layer = self._layers.get(name)
+            if layer is None or self._extents[name] != self._extents[producer]:
+                return False
+            readers = [other for other in self._layers.values() if name in other.inputs]
+            function = layer.vector is not None and layer.vector.walk == "elements" and not (layer.constant_sizes or layer.rearranges)
+            if any(other.head_product is not None for other in readers) or not (layer.head_product or function):
+                return False
+            waiting.extend([*(other.name for other in readers), *(() if layer.head_product is not None else layer.inputs)])
+        for name in [name for name in self._layers if name in found]:
+            layer, extent = self._layers[name], self._extents[name]
+            self._splits[name] = "columns"
+            changes = {"merge": "columns"} if layer.head_product is not None else {}
+            self._replace(layer, output=layer.output.with_fields(groups=1, width=extent.groups * extent.columns), **changes)
+        return True
 
     def _lies(self, view: View, order: Order) -> bool:
         """True if a view is a whole tensor in this order."""

@@ -36,23 +36,25 @@ def multiplied(call: Call, a: View | Constant, factor_a: float, b: View | Consta
         return product(call, a, factor_a, b, factor_b)
     if isinstance(a, View) and isinstance(b, Constant) and b.array.ndim == 1 and len(a.shape) > 1:  # a column, which the result drops
         column = _times_constant(call, a, factor_a * factor_b, replace(b, array=b.array[:, None]))
-        return Plain(column.view().reshape(a.shape[:-1]))
+        return Plain(call.made(column).reshape(a.shape[:-1]))
     if isinstance(a, View) and isinstance(b, Constant):
         return _times_constant(call, a, factor_a * factor_b, b)
     if isinstance(b, View) and isinstance(a, Constant):
         turned = _times_constant(call, b.transpose(-2, -1), factor_a * factor_b, replace(a, array=np.swapaxes(a.array, -2, -1)))
-        return Plain(turned.view().transpose(-2, -1))
+        return Plain(call.made(turned).transpose(-2, -1))
     call.refuse("a product of two constants")
 
 
-def _times_constant(call: Call, view: View, factor: float, constant: Constant) -> Deferred:
+def _times_constant(call: Call, view: View, factor: float, constant: Constant) -> Deferred | Plain:
     """A linear layer; with a matrix per head a convolution of 1 x 1 with a group for each."""
     weights = constant.array
     heads = math.prod(weights.shape[:-2])
     if heads > 1 and weights.ndim >= len(view.shape) and math.prod(view.shape[:-2]) == 1:
         return _for_each_matrix(call, view, factor, constant)
-    if weights.ndim < 2 or (heads != 1 and weights.shape[:-2] != view.shape[:-2]):
-        call.refuse(f"an activation {view.shape} times weights {weights.shape}; allowed: (K, N), or a matrix for each of its own")
+    if weights.ndim < 2 or len(view.shape) < 2 or _broadcast(view.shape[:-2], weights.shape[:-2]) is None:
+        call.refuse(f"an activation {view.shape} times weights {weights.shape}; allowed: (K, N), or matrices that broadcast to its own")
+    if heads != 1 and weights.shape[:-2] != view.shape[:-2]:
+        return _times_broadcast(call, view, factor, constant)
     rows, reduction, outputs = view.shape[-2], *weights.shape[-2:]
     if heads == 1:
         return linear(call, view, factor, replace(constant, array=weights.reshape(reduction, outputs)))
@@ -67,6 +69,25 @@ def _times_constant(call: Call, view: View, factor: float, constant: Constant) -
         return result.make(pending).reshape((heads, outputs, rows)).permute((0, 2, 1)).reshape(shape)
 
     return replace(result, shape=shape, axis=len(shape) - 1, make=make, per_channel=False)
+
+
+def _times_broadcast(call: Call, view: View, factor: float, constant: Constant) -> Plain:
+    """Matrices that broadcast with constant ones: those of one constant are rows of one, and constants for one are columns of one."""
+    *lead, reduction, outputs = constant.array.shape
+    rank, rows = max(len(lead), len(view.shape) - 2), view.shape[-2]
+    ours, theirs = ((1,) * (rank - len(sizes)) + tuple(sizes) for sizes in (view.shape[:-2], lead))
+    alike = [place for place in range(rank) if ours[place] == theirs[place]]
+    many, others = ([place for place in range(rank) if one[place] > two[place]] for one, two in ((ours, theirs), (theirs, ours)))
+    matrices = tuple(ours[place] for place in alike)
+    turned = view.reshape((*ours, rows, reduction)).permute([*alike, *others, *many, rank, rank + 1])
+    stacked = call.builder.reshaped(call.node.path(), turned, (*matrices, math.prod(ours[place] for place in many) * rows, reduction))
+    side_by_side = constant.array.reshape((*theirs, reduction, outputs)).transpose([*alike, *many, rank, *others, rank + 1])
+    weights = replace(constant, array=side_by_side.reshape(*matrices, reduction, -1))
+    made = _times_constant(call, stacked, factor, weights)
+    result = call.made(made)
+    apart = (*matrices, *(ours[place] for place in many), rows, *(theirs[place] for place in others), outputs)
+    order = [*alike, *many, rank, *others, rank + 1]
+    return Plain(call.builder.reshaped(call.node.path(), result, apart).permute([order.index(place) for place in range(rank + 2)]))
 
 
 def _for_each_matrix(call: Call, view: View, factor: float, constant: Constant) -> Deferred:
