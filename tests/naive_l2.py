@@ -24,20 +24,57 @@ class Asked:
 
 
 @dataclass
-class NaiveL2Dma(NaiveDma):
-    """`here`: classes of tensors that lie in the level; `around`: the class that passes around it."""
+class NaivePort:
+    """The level's port, held burst by burst. Of the requests of a client that come in a cycle, the one of lowest `order` is first."""
 
     width: int = 1
     burst: int = 1
     in_turn: bool = False
     period: int = 1
-    here: tuple[str, ...] = ()
-    around: str = ""
+    arrived: list[tuple[int, str, Asked]] = field(default_factory=list)
     queues: dict[str, list[Asked]] = field(default_factory=lambda: {client: [] for client in CLIENTS})
     turn: list[str] = field(default_factory=lambda: list(CLIENTS))
     holder: str = ""
     held_until: int = 0
     busy: int = 0
+
+    def ask(self, client: str, order: int, size: int, then: Callable[[], None]) -> None:
+        self.arrived.append((order, client, Asked(size, then)))
+
+    def end(self, t: int) -> None:
+        """The burst that is over ends."""
+        if self.holder and self.held_until == t:
+            client, self.holder = self.holder, ""
+            if not self.queues[client][0].left:
+                self.queues[client].pop(0).then()
+
+    def hold(self, t: int) -> None:
+        """The next burst begins, if the port is free."""
+        for _, client, asked in sorted(self.arrived, key=lambda item: item[0]):
+            self.queues[client].append(asked)
+        self.arrived.clear()
+        ready = [client for client in self.turn if self.queues[client]]
+        if self.holder or not ready or t % self.period:
+            return
+        client = ready[0]
+        moved = min(self.burst, self.queues[client][0].left)
+        self.queues[client][0].left -= moved
+        cycles = -(-moved // self.width)
+        self.holder, self.held_until = client, t + cycles * self.period
+        self.busy += cycles
+        if self.in_turn:
+            place = self.turn.index(client)
+            self.turn = self.turn[place + 1 :] + self.turn[: place + 1]
+
+
+@dataclass
+class NaiveL2Dma(NaiveDma):
+    """`here`: classes of tensors that lie in the level; `around`: the class that passes around it."""
+
+    port: NaivePort = field(default_factory=NaivePort)
+    here: tuple[str, ...] = ()
+    around: str = ""
+    flights: int = 0
     in_flight: int = 0
     due: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
     last: int = 0  # landing
@@ -63,32 +100,13 @@ class NaiveL2Dma(NaiveDma):
 
     def cycle(self) -> None:
         t = self.machine.t
-        if self.holder and self.held_until == t:
-            client, self.holder = self.holder, ""
-            if not self.queues[client][0].left:
-                self.queues[client].pop(0).then()
+        self.port.end(t)
         for item in [item for item in self.due if item[0] <= t]:
             self.due.remove(item)
             item[1]()
         while self.in_flight < self.places and (self.issue_job() or self.issue_weight()):
             pass
-        ready = [client for client in self.turn if self.queues[client]]
-        if not self.holder and ready and t % self.period == 0:
-            self.hold(ready[0])
-
-    def hold(self, client: str) -> None:
-        asked = self.queues[client][0]
-        moved = min(self.burst, asked.left)
-        asked.left -= moved
-        cycles = -(-moved // self.width)
-        self.holder, self.held_until = client, self.machine.t + cycles * self.period
-        self.busy += cycles
-        if self.in_turn:
-            place = self.turn.index(client)
-            self.turn = self.turn[place + 1 :] + self.turn[: place + 1]
-
-    def ask(self, client: str, size: int, then: Callable[[], None]) -> None:
-        self.queues[client].append(Asked(size, then))
+        self.port.hold(t)
 
     def later(self, cycle: int, then: Callable[[], None]) -> None:
         """In a cycle ahead, or at once."""
@@ -101,6 +119,7 @@ class NaiveL2Dma(NaiveDma):
 
     def serve(self, what: int, size: int) -> None:
         self.in_flight += 1
+        flight, self.flights = self.flights, self.flights + 1
         group = "weights" if what >= 0 else "activations"
         write = what < 0 and self.program.jobs[-1 - what].write
         client = "weights" if what >= 0 else "activation writes" if write else "activation reads"
@@ -117,11 +136,11 @@ class NaiveL2Dma(NaiveDma):
                 free()
                 self.later(self.machine.t + self.fabric_latency, lambda: self.land(what, size))
             else:
-                self.later(self.machine.t + self.fabric_latency, lambda: self.ask("memory", size, come))
+                self.later(self.machine.t + self.fabric_latency, lambda: self.port.ask("memory", flight, size, come))
 
         def come() -> None:
             self.come(what, size)
-            self.ask(client, size, leave)
+            self.port.ask(client, flight, size, leave)
 
         def memory() -> None:
             t = self.machine.t
@@ -129,9 +148,9 @@ class NaiveL2Dma(NaiveDma):
             self.later((self.memory_free if self.bytes_per_cycle else t) + self.memory_latency, done)
 
         if group in self.here:
-            self.ask(client, size, leave)
+            self.port.ask(client, flight, size, leave)
         elif write and group != self.around:
-            self.ask(client, size, lambda: self.ask("memory", size, memory))
+            self.port.ask(client, flight, size, lambda: self.port.ask("memory", flight, size, memory))
         else:
             memory()
 

@@ -250,6 +250,8 @@ class Dma:
         for dma in (self, *(dma for dma, _ in self._takers.get(flight, ()))):
             dma._in_flight -= 1
             dma.pump()
+            if dma._ready == dma._next_weight:  # a place is what the core that issues its next read may have waited for
+                dma._broadcasts.reader(dma._issues[dma._ready][-1]).pump()
 
     def _land(self, flight: int) -> None:
         what, offset, size, write = self._flights.pop(flight)

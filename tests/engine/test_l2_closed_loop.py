@@ -14,7 +14,7 @@ from accelsim.errors import CompileError
 from accelsim.result import CATEGORIES
 from accelsim.system import run_program
 from accelsim.trace.trace import Trace
-from tests.naive_l2 import NaiveL2Dma
+from tests.naive_l2 import NaiveL2Dma, NaivePort
 from tests.tiny_machines import chains, encoders, gemm_chain, tiny_accelerator
 
 CODE = {"ports": 2, "codeword_length": 4, "codewords": 64, "sets": 1}
@@ -45,22 +45,42 @@ def chip(
     )  # fmt: skip
 
 
+def port_of(accelerator: Accelerator) -> NaivePort:
+    """The port of the level's twin."""
+    level = accelerator.l2
+    assert level is not None
+    return NaivePort(
+        level.width_bytes, level.burst, level.arbitration == "round_robin", accelerator.clock // (level.clock or accelerator.clock)
+    )
+
+
+def in_level(accelerator: Accelerator) -> tuple[str, ...]:
+    """Classes of tensors that lie in the level."""
+    return tuple(name for name in ("weights", "activations") if getattr(accelerator.placement, name) == "l2")
+
+
 def compare(accelerator: Accelerator, trace: Trace) -> None:
-    level, placement = accelerator.l2, accelerator.placement
+    level = accelerator.l2
     assert level is not None
     program = compile_trace(accelerator, trace)
     outcome = run_program(accelerator, program)
     assert accelerator.dram is not None
     latency, rate = accelerator.dram.latency // 1000, accelerator.dram.bandwidth // 10**9
     twin = NaiveL2Dma(
-        program, 32, accelerator.dma.max_transfers, latency, rate, 1, width=level.width_bytes, burst=level.burst,
-        in_turn=level.arbitration == "round_robin", around=level.bypass, period=accelerator.clock // (level.clock or accelerator.clock),
-        here=tuple(name for name in ("weights", "activations") if getattr(placement, name) == "l2"),
-    )  # fmt: skip
+        program,
+        32,
+        accelerator.dma.max_transfers,
+        latency,
+        rate,
+        1,
+        port=port_of(accelerator),
+        around=level.bypass,
+        here=in_level(accelerator),
+    )
     cycles, last, runs = twin.simulate()
     assert cycles == outcome.cycles - outcome.tail_cycles
     assert max(cycles, last) == outcome.cycles
-    assert twin.busy == outcome.counters["l2_busy_cycles"]
+    assert twin.port.busy == outcome.counters["l2_busy_cycles"]
     ours = [{name: count for name, count in zip(CATEGORIES, row, strict=False) if count} for row in outcome.run_results.tolist()]
     assert ours == runs
 
@@ -78,7 +98,7 @@ def test_a_shared_level_equals_its_twin(
     placement: tuple[str, str, str], overlap: str, width: int, burst: int, in_turn: bool, clock: int
 ) -> None:
     """Of a clock that is the core's or slower."""
-    buffers = {"weight_buffer": {"capacity": 352, "word_bits": 32}, "activation_buffer__residency": "dram"}
+    buffers: dict[str, Any] = {"weight_buffer": {"capacity": 352, "word_bits": 32}, "activation_buffer__residency": "dram"}
     machine = chip(placement, width, burst, in_turn, 2, 8, clock=clock, control={"overlap": overlap}, **buffers)
     compare(machine, gemm_chain(2, [4, 24, 8, 4], ["int8", "ssvq:16,4", "int8"], ["add", "", "gelu"]))
 
