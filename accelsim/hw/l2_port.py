@@ -29,7 +29,7 @@ class L2Port(CycleEngine):
         self._port = SharedPort(CLIENTS, spec.width_bytes, spec.burst, spec.arbitration, PLACES * cores)
         self._look = self._port
         self._cores = cores
-        self._arrived: list[tuple[int, str, int, int, Ended]] = []
+        self._arrived: list[tuple[int, int, str, int, int, Ended]] = []  # in ps, order, client, cycle of the port, bytes, callback
         self._waiting: dict[tuple[str, int], Ended] = {}
         self._last: Served | None = None  # its last burst was begun, and has not ended
         self._next: Served | None = None
@@ -40,7 +40,7 @@ class L2Port(CycleEngine):
 
         Of the requests of a client in one instant, the one with the lowest `order` is first.
         """
-        self._arrived.append((order, client, self.now_cycle, size, ended))
+        self._arrived.append((int(self.env.now), order, client, self.now_cycle, size, ended))
         self.poke()
 
     def order(self, flight: int, core: int) -> int:
@@ -71,7 +71,7 @@ class L2Port(CycleEngine):
         self._last = self._last or self._port.next_served(cycle)
 
     def absorb(self) -> None:
-        for order, client, cycle, size, ended in sorted(self._arrived, key=lambda item: item[0]):
+        for _, order, client, cycle, size, ended in sorted(self._arrived, key=lambda item: item[:2]):  # of one edge: as they came
             self.take(order, client, cycle, size, ended)
         self._arrived.clear()
 

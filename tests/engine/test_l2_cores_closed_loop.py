@@ -61,11 +61,19 @@ def test_a_place_that_becomes_free_on_a_core_is_first_its_share_of_a_read_that_a
     compare(machine, tiny_encoder(9, 24, 2, 16, form))
 
 
+def test_requests_that_come_to_a_slower_port_before_one_edge_are_served_as_they_came() -> None:
+    """Also where the port has an edge of its own then, and takes all of them together."""
+    machine = chip(
+        ("dram", "dram", "none"), 2, 4, False, 1, 16, 0, 2, cores=3, control=control("cheapest", False), activation_buffer__residency="dram"
+    )
+    compare(machine, tiny_encoder(14, 16, 2, 16, "int8"))
+
+
 @settings(max_examples=15)
 @given(
     st.one_of(chains(), encoders()), st.integers(2, 4), st.sampled_from(["cheapest", "stripes", "rows"]), st.booleans(),
     st.sampled_from(PLACEMENTS), st.integers(1, 9), st.sampled_from([4, 16, 24, 64]), st.booleans(), st.integers(1, 4), st.integers(1, 20),
-    st.sampled_from(["buffer", "dram"]), st.integers(1, 2),
+    st.sampled_from(["buffer", "dram"]), st.integers(1, 2), st.sampled_from([1, 2, 4]),
 )  # fmt: skip
 def test_random_nets_on_cores_before_a_shared_level_equal_the_twin(
     trace: Trace,
@@ -80,10 +88,11 @@ def test_random_nets_on_cores_before_a_shared_level_equal_the_twin(
     latency: int,
     residency: str,
     frames: int,
+    clock: int,
 ) -> None:
     # An infinite rate: the twin counts in whole cycles, and not every transfer is a multiple of four bytes.
     machine = chip(
-        placement, width, burst, in_turn, places, latency, 0, cores=cores, control=control(split, broadcast),
+        placement, width, burst, in_turn, places, latency, 0, clock, cores=cores, control=control(split, broadcast),
         activation_buffer__residency=residency,
     )  # fmt: skip
     try:
