@@ -54,7 +54,7 @@ def _facts(target: Target, layer: WeightedLayer) -> object:
         geometry = LayerWeights(target, layer).geometry
         image = image_bits(geometry, layer)
     except CompileError as error:
-        return str(error).replace(layer.name, "")
+        return str(error).replace(repr(layer.name), "")
     mapping = geometry.mapping
     reads = row_accesses(target.activation_buffer, layer.merged(mapping.merged), mapping.row_elements(geometry))
     return geometry, image, LayerWeights(target, layer).header, reads, mapping.lane_accesses(target.activation_buffer, layer, geometry.cols)
@@ -72,7 +72,7 @@ def test_layers_that_are_alike_cost_the_same(
     assume(sizes[0] * sizes[2] % 4 == 0 or not format_text.startswith("ssvq"))
     layers = [_convolution(name, format_text, sizes, *way) for name, way in zip("ab", ways, strict=True)]
     target = target_of(load_accelerator(*chip), ())
-    target = replace(target, codebook=replace(target.codebook, codewords=16))
+    target = replace(target, codebook=replace(target.codebook, codewords=16, element_bits=8))
     if layers[0].likeness == layers[1].likeness:
         assert _facts(target, layers[0]) == _facts(target, layers[1])
     else:
