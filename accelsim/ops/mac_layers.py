@@ -267,6 +267,11 @@ class ConvLayer(WeightedLayer):
         return self.bounds.C * adjacent if self.bounds.G == 1 else self.bounds.C
 
     @property
+    def likeness(self) -> tuple[object, ...]:
+        """The same, and where the elements of several groups in a tile lie: see `contiguous` of a merged layer."""
+        return (*super().likeness, self.input_layout, self.dilation[1] == 1)
+
+    @property
     def tile_groups(self) -> int:
         """Its groups."""
         return self.bounds.G
