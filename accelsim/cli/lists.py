@@ -151,7 +151,9 @@ def _format_in_full(kind: str) -> str:
     for text in lookup("accelsim.formats", kind, "format").EXAMPLES:
         example = parse_format(text)
         decoder = ", ".join(part.words for part in example.decode_path().parts)
-        lines.append(f"{example.bits_per_weight(_MATRIX, _MATRIX).paper:g} bits per weight as {text}: {decoder}")
+        values = ", ".join(map(str, example.element_values or ()))
+        table = f"; elements are one of {values}" if values else ""
+        lines.append(f"{example.bits_per_weight(_MATRIX, _MATRIX).paper:g} bits per weight as {text}: {decoder}{table}")
     return "\n".join(lines)
 
 

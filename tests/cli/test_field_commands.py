@@ -151,6 +151,8 @@ def test_formats_are_listed_with_parameters_and_bits() -> None:
     text = " ".join(call("list", "formats", "--full").stdout.split())
     assert "k (1 to 65,536)" in text
     assert "1.5 bits per weight as ssvq:k=16,d=8: lookup of 8 x 8 bits by an index of 4" in text  # 1 sign + log2(16) / 8
+    grid = next(line for line in text.split(" bits per weight as ") if line.startswith("gguf:type=IQ2_XXS:"))
+    assert "; elements are one of 8, 25, 43 " in grid  # magnitudes of llama.cpp's grid
     assert "2.0625 bits per weight as gguf:type=IQ2_XXS" in text
     assert "7 signs and their parity per 8 weights, scale per 256 weights (float16), scale per 32 weights (integer of 4 bits)" in text
     assert json.loads(call("list", "formats", "--json").stdout) == format_kinds()
