@@ -25,6 +25,9 @@ LOWER = np.tri(5, dtype=bool)
 TABLE = random(11, 8)
 
 
+NUMBERS = {"nil": np.array(0), "one": np.array(1), "few": np.arange(3), "nil1": np.array([0]), "one1": np.array([1])}
+
+
 def with_ids(nodes: list[Any], constants: dict[str, np.ndarray], element: int = TensorProto.INT64) -> onnx.ModelProto:
     return make(nodes, (1, 5), constants, element=element)
 
@@ -79,11 +82,27 @@ def test_a_filled_input_is_a_constant(tmp_path: Path) -> None:
         ([node("Gather", ["table", "x"], ["y"], axis=1)], "looks up columns; allowed: rows of a table"),
         ([node("Gather", ["cube", "x"], ["y"])], "into a table of shape (2, 3, 4)"),
         ([node("Identity", ["x"], ["y"])], "output 'y' is the integers of input 'x'"),
+        (  # as many rows as the largest id says
+            [
+                node("ReduceMax", ["x"], ["most"], keepdims=0),
+                node("Range", ["nil", "most", "one"], ["ids"]),
+                node("Gather", ["table", "ids"], ["y"]),
+            ],
+            "node 'ids' (Range)",
+        ),
+        (
+            [
+                node("Slice", ["x", "nil1", "one1", "one1"], ["size"]),
+                node("Reshape", ["size", "one1"], ["n"]),
+                node("Tile", ["few", "n"], ["y"]),
+            ],
+            "node 'y' (Tile)",
+        ),
     ],
 )
 def test_what_indices_cannot_do_is_named(nodes: list[Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ImportModelError) as caught:
-        imported(with_ids(nodes, {"table": TABLE, "cube": random(2, 3, 4)}), tmp_path)
+        imported(with_ids(nodes, {"table": TABLE, "cube": random(2, 3, 4), **NUMBERS}), tmp_path)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -108,3 +108,18 @@ def test_a_cast_of_integers_is_no_layer(first: Any, ops: list[str], tmp_path: Pa
     weights = LAST[:1] if ops[0] == "argmax" else LAST
     trace = imported(make(nodes, (1, 5, 6), {"w": weights, "scale": np.float32(0.02), "zero": np.uint8(128)}), tmp_path)
     assert [layer.op for layer in trace.layers] == ops
+
+
+def test_a_cast_of_integers_to_truth_values_is_computed(tmp_path: Path) -> None:
+    """1 where the largest element is not the first of its row."""
+    nodes = [
+        node("ArgMax", ["x"], ["i"], axis=-1),
+        cast("i", TRUTH),
+        cast(f"i{TRUTH}", FLOATS),
+        node("MatMul", [f"i{TRUTH}{FLOATS}", "w"], ["y"]),
+    ]
+    trace = imported(make(nodes, (1, 5, 6), {"w": LAST[:1]}), tmp_path)
+    x = RANDOM.normal(size=(1, 5, 6)).astype(np.float32)
+    x[0, :2, 0] = 9
+    wanted = (x.argmax(-1) != 0)[0, :, None].astype(np.float32) @ LAST[:1]
+    np.testing.assert_allclose(naive(trace, x), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())

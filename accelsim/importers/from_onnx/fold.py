@@ -179,6 +179,10 @@ def _dequantize(node: OnnxNode, args: Sequence[Array]) -> Array:
     return elementwise(lambda x, factor: (x * factor).astype(np.float32), data, along_axis(node, scale, data.shape))
 
 
+_SIZES_FROM = {  # the first operand whose values decide the shape of the result
+    "ConstantOfShape": 0, "Range": 0, "Expand": 1, "Reshape": 1, "Slice": 1, "Split": 1, "Squeeze": 1, "Tile": 1, "Unsqueeze": 1,
+    "ReduceSum": 1, "ReduceProd": 1, "ReduceMean": 1, "ReduceMax": 1, "ReduceMin": 1,
+}  # fmt: skip
 _SAME_ELEMENTS = {"Cast", "Expand", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 _HOLD_ALL = {
     "GatherElements", "GatherND", "CumSum", "Trilu", "ReduceSum", "ReduceProd", "ReduceMean", "ReduceMax", "ReduceMin", "Gemm", "MatMul",
@@ -260,10 +264,12 @@ FOLDERS: dict[str, Callable[[OnnxNode, Sequence[Array]], Array | tuple[Array, ..
 def integers_of(node: OnnxNode, operands: Sequence[object]) -> tuple[Indices, ...] | None:
     """Integers computed from integer inputs and known values; None where a node reads or makes other values, or is refused for others.
 
-    Ones stand for the inputs: only the shapes of the results are of interest.
+    Ones stand for the inputs: only the shapes of the results are of interest, and these must not follow from the inputs' values.
     """
     moving = [operand for operand in operands if isinstance(operand, Indices)]
     if not moving or node.op not in FOLDERS or node.op in ("Shape", "Size"):
+        return None
+    if any(isinstance(operand, Indices) for operand in operands[_SIZES_FROM.get(node.op, len(operands)) :]):
         return None
     ones = [repeated(np.ones((), np.int64), operand.shape) if isinstance(operand, Indices) else operand for operand in operands]
     arrays = [one.array if isinstance(one, Constant) else one for one in ones]

@@ -22,6 +22,7 @@ from accelsim.importers.from_onnx.inputs import OnnxInput
 from accelsim.importers.from_onnx.node import OnnxNode
 from accelsim.importers.from_onnx.ops import EPILOGUE, HANDLERS, PARTED, PASSED_THROUGH, WHOLE
 from accelsim.importers.from_onnx.recurrent import RECURRENT, InitialState, written_out
+from accelsim.importers.from_onnx.shapes import cast_type
 from accelsim.importers.from_onnx.tensors import FLOATS
 from accelsim.importers.graph.builder import GraphBuilder
 from accelsim.importers.graph.call import Value
@@ -163,7 +164,7 @@ class OnnxWalk:
                 require_cancelling(node, self.readers, self._is_known)
             call = OnnxCall(node, operands, self.recorder, self._sole)
             with call.fitting("operands or attributes"):
-                results = call.value(0) if node.op == "Cast" and self._is_whole(node.inputs[0]) else HANDLERS[node.op](call)
+                results = call.value(0) if self._is_cast_of_integers(node) else HANDLERS[node.op](call)
             if isinstance(results, Expression) and len(self.readers.get(node.outputs[0], [])) != 1:
                 results = call.settled(results) or results
         else:
@@ -281,8 +282,11 @@ class OnnxWalk:
             seen.add(here)
         return False
 
-    def _is_whole(self, name: str) -> bool:
-        """True for integers, which a cast leaves as they are: places and quantized numbers, and views of them."""
+    def _is_cast_of_integers(self, node: OnnxNode) -> bool:
+        """True for a cast of integers to numbers, which it leaves as they are: of places and quantized numbers, and of views of them."""
+        if node.op != "Cast" or cast_type(node).kind == "b":
+            return False
+        name = node.inputs[0]
         while name in self.makers and (self.makers[name].op in PASSED_THROUGH or self.makers[name].op in PARTED):
             name = next(iter(self.makers[name].inputs), "")
         return name in self.makers and self.makers[name].op in WHOLE
