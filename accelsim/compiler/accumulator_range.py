@@ -30,7 +30,7 @@ def bits_for(k: int, weight_magnitude: int) -> int:
 
 def weight_magnitude(path: DecodePath) -> int:
     """Largest magnitude of an integer that a decoder hands to the array, zero point subtracted."""
-    levels = path.raw.levels if path.raw else None
+    levels = path.raw.multiplied if path.raw else None
     return max(map(abs, levels)) if levels else 1 << path.lane_bits - 1
 
 
@@ -60,9 +60,9 @@ def _sum_bits(weights: WeightFormat, k: int, rows: int, scaled: bool, wider: int
 
 
 def group_bits(weights: WeightFormat, k: int, input_bits: int = 8) -> int:
-    """Bits of the exact sum of a group of the float scale, integer scales included; inputs times sub-minima are shorter."""
+    """Bits of the exact sum of a group of the float scale, integer scales and what the array lacked included; sub-minima ask for fewer."""
     path = weights.decode_path()
-    magnitude = weight_magnitude(path) if weights.scaled_bits is None else 1 << weights.scaled_bits - 1
+    magnitude = weight_magnitude(path) + path.less if weights.scaled_bits is None else 1 << weights.scaled_bits - 1
     return bits_for(min(k, path.scale_levels[-1][0]), magnitude) + max(0, input_bits - 8)
 
 

@@ -26,8 +26,8 @@ from accelsim.ops.cache_layout import CacheBits
 from accelsim.trace.layers import WeightedLayer
 
 _UNSIGNED = (
-    ", a sign among them (unsigned integers of 8 bits have none: they would need multipliers of 9 bits, or products of the offset with the "
-    "sum of a group's activations, and the array has neither; symmetric ones of 8 bits, or unsigned ones of at most 7, run)"
+    ", a sign among them (unsigned integers of 8 bits have none: they would need multipliers of 9 bits; symmetric ones of 8 bits, or "
+    "unsigned ones of at most 7, run)"
 )
 
 

@@ -46,7 +46,7 @@ def decoder_parts(path: DecodePath, accelerator: Accelerator, technology: Techno
         adders = (path.lookup.lookups - 1) * lanes
         found.append(("codeword adders", Span.exact(gate_counts.adder(path.lane_bits)) * adders, path.lookup.words))
     for part in path.group_parts:
-        if isinstance(part, Offset) and part.what != "minimum":
+        if isinstance(part, Offset) and part.what != "minimum" and not path.less:  # those of sums are in the range of what scales these
             gates = Span.exact(gate_counts.adder(path.lane_bits)) * lanes
             found.append((f"{part.what} adders", gates, part.words))
     return tuple(

@@ -107,6 +107,11 @@ class DecodePath:
         return self.raw is not None and self.raw.odd
 
     @property
+    def less(self) -> int:
+        """Amount by which raw values are lessened on their way to the array, and which group sums get back: see `Raw`."""
+        return self.raw.less if self.raw is not None else 0
+
+    @property
     def mask(self) -> tuple[int, int] | None:
         """(N, M): N of each M lanes are kept, by the pattern number after the index; None: all are."""
         mask = self._part(Mask)

@@ -25,6 +25,7 @@ EXAMPLES = (
     "int_group:bits=2,group=64,zero=1",
     "int_group:bits=4,group=64,minimum=1",
     "int_group:bits=8,group=256",
+    "int_group:bits=8,group=128,zero=1",
 )
 _SCALE_BITS = 16
 
@@ -53,10 +54,10 @@ class IntGroupFormat(WeightFormat):
     def decode_path(self) -> DecodePath:
         """Raw values, less a zero point; a scale per group; then its minimum."""
         scale = Scale(self.group, _SCALE_BITS)
-        unsigned = Raw(self.bits, levels=tuple(range(1 << self.bits)))
+        unsigned = Raw(self.bits, levels=tuple(range(1 << self.bits)), less=128 if self.bits == 8 else 0)  # 8 bits hold -128 to 127
         if self.minimum:
             return DecodePath((unsigned, scale, Offset("minimum", self.group, _SCALE_BITS, "minima", "float")))
-        if self.zero:  # the integers less their zero points have as many bits as those from 0 on
+        if self.zero:  # the integers less their zero points have as many bits as those from 0 on, so 9 where the sums take them
             return DecodePath((unsigned, Offset("zero point", self.group, self.bits, "zeros"), scale))
         return DecodePath((Raw(self.bits), scale))
 

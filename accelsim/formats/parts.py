@@ -191,18 +191,26 @@ class Raw(Part):
     odd : a field u stands for 2u + 1
     levels : the integer of each number; None: the field itself, in two's complement. A fraction of bits packs numbers in base len(levels)
     packing : a phrase for a packing other than one field after the other
+    less : subtracted from a level on its way to the array, which would need a bit more for it: a group's sum gets it back, less the
+        group's zero point, times the sum of the group's activations
     """
 
     bits: int | Fraction
     odd: bool = False
     levels: tuple[int, ...] | None = None
     packing: str = ""
+    less: int = 0
+
+    @property
+    def multiplied(self) -> tuple[int, ...] | None:
+        """The integer that the array multiplies for each number of a level; None: as `levels`."""
+        return None if self.levels is None else tuple(level - self.less for level in self.levels)
 
     @property
     def lane_bits(self) -> int:
         """Bits of an integer that the array multiplies, in two's complement."""
-        if self.levels is not None:
-            return max(level.bit_length() if level >= 0 else (-level - 1).bit_length() for level in self.levels) + 1
+        if self.multiplied is not None:
+            return max(level.bit_length() if level >= 0 else (-level - 1).bit_length() for level in self.multiplied) + 1
         return int(self.bits) + self.odd
 
     def record_bits(self, weights: int) -> Mapping[str, Fraction | int]:
@@ -222,7 +230,8 @@ class Raw(Part):
             return f"{'odd integer' if self.odd else 'integer'} of {bits} bits"
         low, high = min(self.levels), max(self.levels)
         kind = "integer" if set(self.levels) == set(range(low, high + 1)) else f"one of {len(set(self.levels))} levels"
-        return f"{kind} from {low} to {high} in {bits} bits{self.packing and ', ' + self.packing}"
+        less = f", {self.less} less in the array" if self.less else ""
+        return f"{kind} from {low} to {high} in {bits} bits{self.packing and ', ' + self.packing}{less}"
 
 
 @dataclass(frozen=True)
@@ -274,8 +283,8 @@ class Offset(Part):
 
     Attributes
     ----------
-    what : "zero point": subtracted from the integers; "shift": of codewords, an eighth up (0) or down (1); "minimum": added to the
-        weights, a float, which integers of finer groups may multiply
+    what : "zero point": subtracted from the integers, or from what their `Raw.less` gives the sums; "shift": of codewords, an eighth
+        up (0) or down (1); "minimum": added to the weights, a float, which integers of finer groups may multiply
     over : weights of a group along the reduction
     bits : of each
     stream : its name

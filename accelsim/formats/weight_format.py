@@ -179,7 +179,10 @@ class WeightFormat(FrozenModel, ABC):
 
     @abstractmethod
     def dequantize(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[Any]:
-        """The weights as the array multiplies them, [K,N]: int8 (int16 above 8 bits); without scales, zero points and minima."""
+        """The weights as the array multiplies them, [K,N]: int8 (int16 above 8 bits); without scales and minima, and less zero points.
+
+        The part that a path leaves to the sums of groups (`Raw.less`) is in them.
+        """
 
     def reconstruct(self, arrays: Arrays, k: int, n: int) -> npt.NDArray[np.float64]:
         """The weights that the arrays stand for, [K,N]: by default integers times `scales` of the tensor or of each channel."""

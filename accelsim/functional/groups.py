@@ -159,7 +159,7 @@ class UnitDecoder:
         if raw.levels is None:
             width = int(raw.bits)
             return (codes - (codes >> width - 1 << width))[..., None, None]
-        levels = np.array(raw.levels, np.int64)
+        levels = np.array(raw.multiplied, np.int64)
         digits = codes if self.unit.rows == 1 else codes[..., None] // levels.size ** np.arange(self.unit.rows) % levels.size
         values: Int64 = levels[digits].reshape(*codes.shape, self.unit.rows, 1)
         return values
@@ -209,9 +209,9 @@ def read(words: Words, first_bit: int, step: int, width: int, count: int) -> Int
 
 
 def _shift(path: DecodePath, panel: Float32, factors: Factors) -> None:
-    """Subtract zero points, and add the eighths of shifts, in place."""
+    """Subtract zero points that are not left to the sums, and add the eighths of shifts, in place."""
     for part in path.group_parts:
-        if not isinstance(part, Offset) or part.what == "minimum":
+        if not isinstance(part, Offset) or part.what == "minimum" or (part.what == "zero point" and path.less):
             continue
         codes = np.repeat(factors[part.stream], part.over, axis=0)[: panel.shape[0]]
         panel[:] = panel - codes if part.what == "zero point" else 8 * panel + 1 - 2 * codes
@@ -233,15 +233,34 @@ def scaled_sums(path: DecodePath, passes: list[Float32], panel: Float32, factors
         for start in range(first, min(first + coarse, k), fine):
             own = slice(start, min(start + fine, k))
             inputs = [np.ascontiguousarray(part[:, own]) for part in passes]
-            total += summed_passes(inputs, panel[own]) * _integer_factor(scales, start, factors)
-            if minima:
-                ones = np.ones((inputs[0].shape[1], 1), np.float32)
-                lowest += summed_passes(inputs, ones) * _integer_factor(minima, start, factors)
+            of_group: Int64 = summed_passes(inputs, panel[own]).astype(np.int64)
+            if minima or path.less:
+                activations = summed_passes(inputs, np.ones((inputs[0].shape[1], 1), np.float32)).astype(np.int64)
+                of_group += activations * _left_to_sums(path, start, factors)
+                lowest += activations * (_integer_factor(minima, start, factors) if minima else 0)
+            total += of_group * _integer_factor(scales, start, factors)
         group = first // coarse
         add_scaled(total, factors[scales[0].stream][group].astype(np.float32), sums)
         if minima:
             add_scaled(lowest, factors[minima[0].stream][group].astype(np.float32), sums)
     return sums
+
+
+def completed(path: DecodePath, panel: Float32, factors: Factors) -> Float32:
+    """The integers of weights (K, columns): those that the array multiplies, and what the sums of their groups add to them."""
+    if not path.less:
+        return panel
+    lacking = np.array([np.broadcast_to(_left_to_sums(path, row, factors), panel.shape[1]) for row in range(panel.shape[0])])
+    return panel + lacking.astype(np.float32)
+
+
+def _left_to_sums(path: DecodePath, row: int, factors: Factors) -> Int64 | int:
+    """Amount that each weight of a group lacks in the array, per column: `Raw.less`, less the group's zero point."""
+    for part in path.group_parts:
+        if isinstance(part, Offset) and part.what == "zero point" and path.less:
+            zeros: Int64 = factors[part.stream][row // part.group].astype(np.int64)
+            return path.less - zeros
+    return path.less
 
 
 def _integer_factor(parts: list[Scale] | list[Offset], row: int, factors: Factors) -> Int64 | int:

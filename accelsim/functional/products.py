@@ -17,7 +17,7 @@ from accelsim import functional_twin as twin
 from accelsim.compiler.image import LayerImage, layer_image, matrix_image
 from accelsim.compiler.unit_image import unit_image
 from accelsim.functional.accumulators import at_width
-from accelsim.functional.groups import UnitDecoder, scaled_sums
+from accelsim.functional.groups import UnitDecoder, completed, scaled_sums
 from accelsim.functional.row_passes import summed_passes
 from accelsim.hw.decode_mac_core import CoreGeometry
 from accelsim.kernels.decode import Words, codeword_words, stream_words
@@ -92,7 +92,8 @@ def run_panel(
         own = [item.nt0 + stripe for stripe in stripes]
         panel, factors = item.decoder.decode(item.image, item.tables.words, own, item.rows.shape[1])
         if geometry.scales:
-            return panel, scaled_sums(item.decoder.path, passes, panel, factors)
+            path = item.decoder.path
+            return completed(path, panel, factors), scaled_sums(path, passes, panel, factors)
     else:
         panel = _decode(geometry, item, stripes)
     if item.rows.ndim == 3:

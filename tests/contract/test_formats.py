@@ -97,7 +97,8 @@ def test_integers_have_the_bits_that_the_decode_path_states_and_weights_are_fini
     spec = parse_format(text)
     k, n = shape(spec, 2, 3)
     arrays = random_arrays(spec, k, n, np.random.default_rng(1))
-    integers, weights, bits = spec.dequantize(arrays, k, n), spec.reconstruct(arrays, k, n), spec.decode_path().lane_bits
+    path = spec.decode_path()
+    integers, weights, bits = spec.dequantize(arrays, k, n), spec.reconstruct(arrays, k, n), path.lane_bits + bool(path.less)
     assert integers.shape == weights.shape == (k, n)
     assert np.isfinite(weights).all()
     if bits < 32:

@@ -118,6 +118,26 @@ def test_sums_do_not_depend_on_where_scales_are_applied(name: str, overrides: tu
     np.testing.assert_array_equal(plain[1], scaled[1])
 
 
+@pytest.mark.parametrize("group", [32, 96, 1024])
+@pytest.mark.parametrize("offset", ["zero", "minimum"])
+def test_sums_of_unsigned_bytes_are_those_of_the_definition(offset: str, group: int) -> None:
+    """w = scale (u - zero), or scale u + minimum: group sums are exact integers; then float32, multiply and add, each rounded."""
+    rows, sums, trace = found_sums(f"int_group:bits=8,group={group},{offset}=1", 3, 1024, 40)
+    arrays = trace.arrays(LAYER)
+    stored, scales = arrays["weights"].astype(np.int64), arrays["scales"].astype(np.float32)
+    assert stored.min() < 3
+    assert stored.max() > 252
+    total = np.zeros((3, 40), np.float32)
+    for number, first in enumerate(range(0, 1024, group)):
+        own, inputs = stored[first : first + group], rows[:, first : first + group].astype(np.int64)
+        if offset == "zero":
+            own = own - arrays["zeros"][number].astype(np.int64)
+        total += (inputs @ own).astype(np.float32) * scales[number]
+        if offset == "minimum":
+            total += inputs.sum(axis=1, keepdims=True).astype(np.float32) * arrays["minima"][number].astype(np.float32)
+    np.testing.assert_array_equal(sums, total)
+
+
 def test_a_minimum_is_added_behind_its_blocks_scale_and_each_step_is_rounded() -> None:
     """One input of 1 per block of two: block 0 gives 2^24 and then 1, which is lost; block 1 gives 3 x 1 and then 1, of which 2^24 keeps 4.
 

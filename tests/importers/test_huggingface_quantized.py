@@ -53,6 +53,9 @@ SCHEMES: dict[str, tuple[dict[str, Any], written.Writer, str]] = {
     "gptq 3 bits": ({**GPTQ, "bits": 3}, written.gptq(3, 32, True), "int_group:bits=3,group=32"),
     "gptq 2 bits": ({**GPTQ, "bits": 2, "sym": False}, written.gptq(2, 32, False), "int_group:bits=2,group=32,zero=1"),
     "gptq 8 bits": ({**GPTQ, "bits": 8, "group_size": -1}, written.gptq(8, -1, True), "uniform:bits=8"),
+    "gptq 8 bits asymmetric": (
+        {**GPTQ, "bits": 8, "sym": False}, written.gptq(8, 32, False), "int_group:bits=8,group=32,zero=1",
+    ),
     "gptq v2": (
         {**GPTQ, "sym": False, "checkpoint_format": "gptq_v2"}, written.gptq(4, 32, False, 0), "int_group:bits=4,group=32,zero=1",
     ),
@@ -72,6 +75,7 @@ SCHEMES: dict[str, tuple[dict[str, Any], written.Writer, str]] = {
     "w8a8 per tensor": (W8_TENSOR, written.bytes_of(True), "uniform"),
     "mlx": ({"group_size": 32, "bits": 4}, written.mlx(4, 32), "int_group:bits=4,group=32,minimum=1"),
     "mlx 3 bits": ({"group_size": 32, "bits": 3, "mode": "affine"}, written.mlx(3, 32), "int_group:bits=3,group=32,minimum=1"),
+    "mlx 8 bits": ({"group_size": 32, "bits": 8}, written.mlx(8, 32), "int_group:bits=8,group=32,minimum=1"),
     "aqlm 2x8": (AQLM, written.aqlm(2, 8, 8), "aqlm:books=2,bits=8"),
     "nf4": (NF4, written.nf4(32, False), "nf4:group=32"),
     "nf4 double": ({**NF4, "bnb_4bit_use_double_quant": True}, written.nf4(32, True), "nf4:group=32"),
