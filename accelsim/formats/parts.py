@@ -209,8 +209,9 @@ class Raw(Part):
     @property
     def lane_bits(self) -> int:
         """Bits of an integer that the array multiplies, in two's complement."""
-        if self.multiplied is not None:
-            return max(level.bit_length() if level >= 0 else (-level - 1).bit_length() for level in self.multiplied) + 1
+        multiplied = self.multiplied
+        if multiplied is not None:
+            return max(level.bit_length() if level >= 0 else (-level - 1).bit_length() for level in multiplied) + 1
         return int(self.bits) + self.odd
 
     def record_bits(self, weights: int) -> Mapping[str, Fraction | int]:

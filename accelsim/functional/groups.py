@@ -228,6 +228,7 @@ def scaled_sums(path: DecodePath, passes: list[Float32], panel: Float32, factors
     )
     ends = [*(part.group for part in scales), *(part.group for part in minima)]
     coarse, fine = max(ends), min(ends)
+    lacking = _left_to_sums(path, k, factors) if path.less else np.zeros((k, 1), np.int64)
     for first in range(0, k, coarse):
         total, lowest = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         for start in range(first, min(first + coarse, k), fine):
@@ -236,8 +237,8 @@ def scaled_sums(path: DecodePath, passes: list[Float32], panel: Float32, factors
             of_group: Int64 = summed_passes(inputs, panel[own]).astype(np.int64)
             if minima or path.less:
                 activations = summed_passes(inputs, np.ones((inputs[0].shape[1], 1), np.float32)).astype(np.int64)
-                of_group += activations * _left_to_sums(path, start, factors)
-                lowest += activations * (_integer_factor(minima, start, factors) if minima else 0)
+                of_group += activations * lacking[start]
+                lowest += activations * _integer_factor(minima, start, factors) if minima else 0
             total += of_group * _integer_factor(scales, start, factors)
         group = first // coarse
         add_scaled(total, factors[scales[0].stream][group].astype(np.float32), sums)
@@ -248,19 +249,15 @@ def scaled_sums(path: DecodePath, passes: list[Float32], panel: Float32, factors
 
 def completed(path: DecodePath, panel: Float32, factors: Factors) -> Float32:
     """The integers of weights (K, columns): those that the array multiplies, and what the sums of their groups add to them."""
-    if not path.less:
-        return panel
-    lacking = np.array([np.broadcast_to(_left_to_sums(path, row, factors), panel.shape[1]) for row in range(panel.shape[0])])
-    return panel + lacking.astype(np.float32)
+    return (panel + _left_to_sums(path, panel.shape[0], factors)).astype(np.float32) if path.less else panel
 
 
-def _left_to_sums(path: DecodePath, row: int, factors: Factors) -> Int64 | int:
-    """Amount that each weight of a group lacks in the array, per column: `Raw.less`, less the group's zero point."""
+def _left_to_sums(path: DecodePath, k: int, factors: Factors) -> Int64:
+    """Amount that each weight lacks in the array: `Raw.less`, less its group's zero point; (K, columns), or (K, 1) without zero points."""
     for part in path.group_parts:
-        if isinstance(part, Offset) and part.what == "zero point" and path.less:
-            zeros: Int64 = factors[part.stream][row // part.group].astype(np.int64)
-            return path.less - zeros
-    return path.less
+        if isinstance(part, Offset) and part.what == "zero point":
+            return path.less - np.repeat(factors[part.stream].astype(np.int64), part.group, axis=0)[:k]
+    return np.full((k, 1), path.less, np.int64)
 
 
 def _integer_factor(parts: list[Scale] | list[Offset], row: int, factors: Factors) -> Int64 | int:

@@ -40,6 +40,8 @@ STORED = sorted(
         "vptq:bits=5,residual_bits=9,d=16,axis=1",
         "int_group:bits=3,group=24,zero=1",
         "int_group:bits=7,group=96,minimum=1",
+        "int_group:bits=8,group=24,minimum=1",
+        "huffman-int_group:bits=8,group=64,zero=1",
     }
 )  # what the core of the RTL has no kernel for
 ERROR = re.compile(r"bit-exact; float32 sums within (\S+) of float64")

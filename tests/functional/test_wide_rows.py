@@ -34,7 +34,15 @@ def test_bytes_of_a_row_are_its_twos_complement() -> None:
 
 @pytest.mark.parametrize("bits", [16, 32])
 @pytest.mark.parametrize(
-    "text", ["uniform:bits=8", "ssvq:k=16,d=8", "aqlm:books=2,bits=4", "int_group:bits=4,group=32,minimum=1", "gguf:type=Q4_K"]
+    "text",
+    [
+        "uniform:bits=8",
+        "ssvq:k=16,d=8",
+        "aqlm:books=2,bits=4",
+        "int_group:bits=4,group=32,minimum=1",
+        "int_group:bits=8,group=32,zero=1",
+        "gguf:type=Q4_K",
+    ],
 )
 def test_wide_rows_are_bit_exact(text: str, bits: int) -> None:
     trace = packed_product(text, 3, 512, 96, row_bits=bits)
