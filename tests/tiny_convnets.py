@@ -56,6 +56,13 @@ class ConvNet:
         self.at = self.builder.pair(AddLayer, self.name("add"), self.at, other)
         return self
 
+    def roll(self, dim: int, by: int) -> ConvNet:
+        """Indices of a dimension from `by` on, then those before."""
+        parts = (range(by, self.at.shape[dim]), range(by))
+        name = self.name("roll")
+        self.at = self.builder.join(name, [self.builder.narrowed(f"{name}.part", self.at, dim, part) for part in parts], dim)
+        return self
+
     def head(self, outputs: int) -> ConvNet:
         """Global average, then a linear layer."""
         _, channels, height, width = self.at.shape

@@ -98,6 +98,8 @@ def _check_single_lines(sizes: TileBytes, hosts: Mapping[TensorId, TensorId], ca
         places: dict[TensorId, list[TensorId]] = {}
         for key in dict.fromkeys((op.writes, *(key for key, _ in op.reads))):
             places.setdefault(hosts.get(key, key), []).append(key)
+        if sum(max(plan.tensors[key].bytes for key in each) for each in places.values()) <= capacity_bytes:
+            continue
         least = {each[0]: _least_bytes(sizes, op, each, movable) for each in places.values()}
         if sum(least.values()) > capacity_bytes:
             raise short_of_room(op.layer.name, sum(least.values()) - capacity_bytes, capacity_bytes, IN_ROW_TILES, least, op.index)

@@ -84,7 +84,17 @@ def _relief(plan: Plan, live: LiveSlots, at: int, order: Precedence, may_reload:
     if victim is not None:
         return victim, split_range(plan.tensors[victim.tensor], victim, at, order)
     early = [live_range for live_range in edge if live_range.loaded and live_range.first == at < min(live_range.readers, default=at)]
-    return (early[0], [early[0]._replace(first=at + 1)]) if early else None
+    if early:
+        return early[0], [early[0]._replace(first=at + 1)]
+    lingering = [live_range for live_range in edge if at == live_range.last > _last_use(plan, live_range)]
+    return (lingering[0], [lingering[0]._replace(last=at - 1)]) if lingering else None
+
+
+def _last_use(plan: Plan, live_range: LiveRange) -> int:
+    """The operation that reads or writes a live range last: from then on its slot is free for what waits for that one's end."""
+    return max(
+        (*live_range.readers, *(op for op in plan.tensors[live_range.tensor].producers if op <= live_range.last)), default=live_range.last
+    )
 
 
 def _only_while_used(plan: Plan, live_range: LiveRange, at: int, order: Precedence) -> LiveRange | None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.compiler.head_regions import band_of, head_region
-from accelsim.compiler.plan import MOST_OPERATIONS, Op, Plan, Region, Role, Tensor, TensorId
+from accelsim.compiler.plan import MOST_OPERATIONS, Op, Plan, Region, Tensor, TensorId
 
 
 class TileCounts(NamedTuple):
@@ -81,13 +81,14 @@ def parts_of_line(plan: Plan, op: Op, count: int) -> int:
     return max(1, count // lines_of(plan, op)) if accumulates(op) and op.layer.window is not None else 1
 
 
-def rows_read(plan: Plan, op: Op, role: Role, tensor: Tensor, first_row: int, rows: int) -> tuple[int, int]:
-    """(first row, rows) of `tensor`, or of each of its planes, that the given rows of the result need; whole lines where there are lines.
+def rows_read(plan: Plan, op: Op, operand: int, first_row: int, rows: int) -> tuple[int, int]:
+    """(first row, rows) of an operand, or of each of its planes, that the given rows of the result need; whole lines where there are lines.
 
     Of a window at the border only the lines inside the image; with several images, everything from the first image's line on. Of an
     operand that is broadcast, the row of each image; of one of which a single row is read, that row, up to the last image's.
     """
-    window = op.window_of(role)
+    key, role = op.reads[operand]
+    tensor, window = plan.tensors[key], op.window_of(role)
     if op.layer.row_read is not None and role == "rows":
         return op.layer.row_read, tensor.rows - tensor.rows // plan.batch + 1
     if not (can_be_split(op) or accumulates(op)):
@@ -96,7 +97,7 @@ def rows_read(plan: Plan, op: Op, role: Role, tensor: Tensor, first_row: int, ro
         per_row = plan.tensors[op.writes].rows // tensor.rows
         return first_row // per_row, (first_row + rows - 1) // per_row - first_row // per_row + 1
     if window is None:
-        return op.layer.operand_rows(first_row, rows)
+        return op.layer.operand_rows(operand, first_row, rows)
     if planes_of(op, tensor.id) == tensor.rows // plan.batch:  # planes of one line each
         return 0, 1
     line = window.positions
@@ -111,11 +112,14 @@ def rows_read(plan: Plan, op: Op, role: Role, tensor: Tensor, first_row: int, ro
 
 
 def rows_of(plan: Plan, op: Op, key: TensorId, first_row: int, rows: int) -> tuple[int, int]:
-    """(first row, rows) of tensor `key` that the given rows of the result need in all its roles: a residual block may add its own input."""
-    tensor = plan.tensors[key]
-    needed = [rows_read(plan, op, role, tensor, first_row, rows) for name, role in op.reads if name == key]
-    first = min(start for start, _ in needed)
-    return first, max(start + count for start, count in needed) - first
+    """(first row, rows) of tensor `key` that the given rows of the result need in all its roles: a residual block may add its own input.
+
+    (0, 0) if they need none: rows that one tensor gives of two that come one after the other.
+    """
+    found = [rows_read(plan, op, operand, first_row, rows) for operand, (name, _) in enumerate(op.reads) if name == key]
+    needed = [(start, count) for start, count in found if count]
+    first = min((start for start, _ in needed), default=0)
+    return first, max((start + count for start, count in needed), default=0) - first
 
 
 def region_read(plan: Plan, op: Op, key: TensorId, first_row: int, rows: int) -> Region:
@@ -175,6 +179,8 @@ class TileBytes:
     def of(self, op: Op, in_dram: Set[TensorId], count: int) -> int:
         """See `row_tile_bytes`."""
         touched = frozenset(key for key in (op.writes, *(key for key, _ in op.reads)) if key in in_dram)
+        if not touched:
+            return 0
         asked = (op.index, touched, count)
         if asked not in self._known:
             self._known[asked] = row_tile_bytes(self.plan, op, touched, count)

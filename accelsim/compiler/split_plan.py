@@ -79,8 +79,8 @@ class _Splitter:
             return
         for number, (first, rows) in enumerate(row_tiles):
             start = len(self.ops)
-            found = {key: self._read(op, key, start, first, rows) for key, _ in op.reads}
-            reads = tuple((found[key], role) for key, role in op.reads)
+            found = {key: part for key, _ in op.reads if (part := self._read(op, key, start, first, rows)) is not None}
+            reads = tuple((found[key], role) for key, role in op.reads if key in found)
             row_tile = RowTile(number, len(row_tiles), first, rows, result.rows) if len(row_tiles) > 1 else op.row_tile
             m = rows if row_tile is not None and op.on_array else op.m
             for index, column_tile in enumerate(tiles, start):
@@ -107,10 +107,15 @@ class _Splitter:
         self.tensors[writes].producers.append(index)
         return writes
 
-    def _read(self, op: Op, key: TensorId, index: int, first: int, rows: int) -> TensorId:
-        """The part that a row tile reads instead of tensor `key`: the heads, or row bands, of a layer that read the same share it."""
+    def _read(self, op: Op, key: TensorId, index: int, first: int, rows: int) -> TensorId | None:
+        """The part that a row tile reads instead of tensor `key`: the heads, or row bands, of a layer that read the same share it.
+
+        None if it reads none of it.
+        """
         if key in self.in_dram:
             region = region_read(self.plan, op, key, first, rows)
+            if not region.rows:
+                return None
             name = (op.layer.name, key, region)
             if op.head < 0 or name not in self.windows:
                 self.windows[name] = self._window(key, index, region, max(1, planes_of(op, key)))
@@ -161,7 +166,8 @@ class _Splitter:
         for number, (first, rows) in enumerate(row_tiles):
             index = len(self.ops)
             needed = moments[first // height : (first + rows - 1) // height + 1]
-            reads = (self._read(op, op.reads[0][0], index, first, rows), *needed)
+            read = self._read(op, op.reads[0][0], index, first, rows)
+            reads = tuple(key for key in (read, *needed) if key is not None)
             row_tile = RowTile(number, len(row_tiles), first, rows, all_rows)
             self._append(op, reads, self._write(op, index, first, rows, None), row_tile, Part(second_pass, _TWO_PASSES))
 

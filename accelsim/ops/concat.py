@@ -40,20 +40,29 @@ class ConcatLayer(VectorLayer):
     turns: tuple[Turn, Turn]
 
     @property
-    def by_rows(self) -> bool:
+    def in_step(self) -> bool:
         """True if each row of the result joins the same rows of both."""
         return sum(self.turns) == self.output.width
 
-    @property
-    def in_step(self) -> bool:
-        """The same."""
-        return self.by_rows
+    def operand_rows(self, operand: int, first_row: int, rows: int) -> tuple[int, int]:
+        """The rows that hold its share of these elements; (0, 0) if they are all of the other."""
+        taken, width = self.turns[operand], self.output.width
+        begin, end = (self._taken_before(operand, row * width) for row in (first_row, first_row + rows))
+        if begin == end:
+            return 0, 0
+        own = taken if self.in_step else width
+        return begin // own, -(-end // own) - begin // own
+
+    def _taken_before(self, operand: int, element: int) -> int:
+        """Elements of an operand among the first ones of the result."""
+        turn, rest = divmod(element, sum(self.turns))
+        return turn * self.turns[operand] + min(max(rest - operand * self.turns[0], 0), self.turns[operand])
 
     def check_inputs(self, shapes: tuple[TensorShape, ...]) -> None:
         """Both make up the result, in as many turns."""
         turns = self.output.elements // sum(self.turns)
         for name, shape, taken in zip(self.inputs, shapes, self.turns, strict=True):
-            width = taken if self.by_rows else self.output.width
+            width = taken if self.in_step else self.output.width
             if shape.dims != (1, turns * taken // width, width):
                 raise self._refuse(f"input {name!r} is {shape.describe()}; it gives {turns} x {taken} elements in rows of {width}")
         if turns * sum(self.turns) != self.output.elements or self.output.groups != 1:
@@ -61,7 +70,7 @@ class ConcatLayer(VectorLayer):
 
     def row_pieces(self, widths: Sequence[int]) -> list[Piece]:
         """Both operands' rows, or the row of one."""
-        return super().row_pieces(widths if self.by_rows else widths[:1])
+        return super().row_pieces(widths if self.in_step else widths[:1])
 
     def evaluate(self, operands: Sequence[Floats], constants: Mapping[str, Floats]) -> Floats:
         """The first, then the second."""

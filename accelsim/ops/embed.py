@@ -42,7 +42,7 @@ class EmbedLayer(VectorLayer):
         """True if it adds positions alone, and no rows."""
         return self.prepended_rows + self.appended_rows == 0
 
-    def operand_rows(self, first_row: int, rows: int) -> tuple[int, int]:
+    def operand_rows(self, operand: int, first_row: int, rows: int) -> tuple[int, int]:
         """Rows of the input from the first that is needed to the last; at least one, where all are trained ones."""
         height = self.output.rows - self.prepended_rows - self.appended_rows
         (image, row), (last_image, last_row) = (divmod(each, self.output.rows) for each in (first_row, first_row + rows - 1))

@@ -75,16 +75,16 @@ class MoveLayer(VectorLayer):
         """The source."""
         self._expect("input", shapes[0].dims, self.source)
 
-    def operand_rows(self, first_row: int, rows: int) -> tuple[int, int]:
+    def operand_rows(self, operand: int, first_row: int, rows: int) -> tuple[int, int]:
         """All rows of the source between the first and the last that is read."""
         image, start = divmod(first_row, self.output.groups * self.output.rows)
         last_image, stop = divmod(first_row + rows - 1, self.output.groups * self.output.rows)
         height = self.source[0] * self.source[1]
-        if image != last_image:
-            return image * height, (last_image + 1 - image) * height
         lowest, highest = _rows_touched(self.nest, len(self._row_loops), self.start, self.source[2])
-        first, last = int(lowest[start : stop + 1].min()), int(highest[start : stop + 1].max())
-        return image * height + first, last - first + 1
+        one = image == last_image
+        first = image * height + int(lowest[start : stop + 1 if one else None].min())
+        last = last_image * height + int(highest[start if one else 0 : stop + 1].max())
+        return first, last - first + 1
 
     @property
     def in_step(self) -> bool:

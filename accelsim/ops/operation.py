@@ -244,8 +244,8 @@ class LayerBase(ManifestRecord, ABC):
         """True if a row of the result needs the same row of each operand and no other; of a result by windows it says nothing."""
         return True
 
-    def operand_rows(self, first_row: int, rows: int) -> tuple[int, int]:
-        """(first row, rows) of an operand, of all images, that these rows of a result `by_rows` without a window need."""
+    def operand_rows(self, operand: int, first_row: int, rows: int) -> tuple[int, int]:
+        """(first row, rows) of an operand, of all images, that these rows of a result `by_rows` without a window need; (0, 0): none."""
         return first_row, rows
 
     @property

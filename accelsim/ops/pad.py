@@ -55,7 +55,7 @@ class PadLayer(VectorLayer):
         """False: rows move on."""
         return False
 
-    def operand_rows(self, first_row: int, rows: int) -> tuple[int, int]:
+    def operand_rows(self, operand: int, first_row: int, rows: int) -> tuple[int, int]:
         """The lines of the image within those of the result."""
         height, width = self._larger
         picture, line = divmod(first_row // width, height)

@@ -66,7 +66,7 @@ class ResizeLayer(VectorLayer):
         """False: a line lies between two."""
         return False
 
-    def operand_rows(self, first_row: int, rows: int) -> tuple[int, int]:
+    def operand_rows(self, operand: int, first_row: int, rows: int) -> tuple[int, int]:
         """The lines between which those of the result lie."""
         before, after = self._lines_read
         picture, line = divmod(first_row // self.size[1], self.size[0])

@@ -117,6 +117,26 @@ def change_seen_elsewhere(net: Any, x: Any) -> Any:
     return seen.view(1, 6, 8)
 
 
+def shifted_windows(net: Any, x: Any) -> Any:
+    """The (1, 6, 8) rows as 6 x 2 positions of 4 channels, rolled by one along both and parted into windows of 2 x 1 positions.
+
+    A copy of both parts and their join for each dimension, and one copy into windows: nothing is turned in between.
+    """
+    image = x.view(1, 6, 2, 4).roll((-1, -1), (1, 2))
+    return image.view(1, 3, 2, 2, 4).transpose(2, 3).reshape(1, 12, 4)
+
+
+def scaled_einsum(net: Any, x: Any) -> Any:
+    heads = x.view(1, 6, 2, 4).transpose(1, 2)
+    return (torch.einsum("bhlk,bhtk->bhlt", heads, heads) * 0.3).permute(0, 2, 1, 3).reshape(1, 6, 12)
+
+
+def scaled_and_plain(net: Any, x: Any) -> Any:
+    heads = x.view(1, 6, 2, 4).transpose(1, 2)
+    product = torch.einsum("bhlk,bhtk->bhlt", heads, heads)
+    return torch.matmul(product * 0.3, product.softmax(-1)).permute(0, 2, 1, 3).reshape(1, 6, 12)
+
+
 ROWS: dict[str, tuple[Any, dict[str, int]]] = {  # a tail, and its operations besides products of weights
     "a gate": (lambda net, x: functional.silu(x) * net.gate(x), {"silu": 1, "multiply": 1}),
     "a difference": (lambda net, x: x - net.gate(x), {"subtract": 1}),
@@ -151,6 +171,11 @@ ROWS: dict[str, tuple[Any, dict[str, int]]] = {  # a tail, and its operations be
     "a factor in place, read by its old name": (factor_in_place, {"relu": 1, "affine": 1, "add": 1}),
     "a change that another view sees": (change_seen_elsewhere, {"add": 1, "relu": 1}),
     "quick gelu": (lambda net, x: x * torch.sigmoid(1.702 * x), {"quick_gelu": 1}),
+}
+ROWS |= {
+    "windows that are shifted": (shifted_windows, {"move": 5, "concat": 2}),
+    "a factor behind a product of named dimensions": (scaled_einsum, {"matmul": 1}),
+    "a factor on a product that another layer reads without it": (scaled_and_plain, {"matmul": 2, "softmax": 1}),
 }
 IMAGES: dict[str, tuple[Any, dict[str, int]]] = {
     "squeeze and excitation": (squeeze_and_excite, {"multiply": 1, "sigmoid": 1, "relu": 1, "avg_pool2d": 1}),

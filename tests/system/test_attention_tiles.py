@@ -162,7 +162,7 @@ def test_an_embedding_reads_each_row_of_its_input_that_its_rows_need(before: int
     height = before + tokens + after
     for first in range(batch * height):
         for rows in range(1, batch * height - first + 1):
-            start, count = layer.operand_rows(first, rows)
+            start, count = layer.operand_rows(0, first, rows)
             needed = {
                 row // height * tokens + row % height - before for row in range(first, first + rows) if 0 <= row % height - before < tokens
             }

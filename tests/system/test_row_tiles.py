@@ -20,6 +20,8 @@ from accelsim.compiler.weights_read_again import RowTileCost
 from accelsim.compression.open_trace import open_trace
 from accelsim.errors import CompileError
 from accelsim.importers.graph.windows import Pool
+from accelsim.ops.concat import ConcatLayer
+from accelsim.ops.shapes import TensorShape
 from accelsim.program import ActivationJob, Program, Slot
 from accelsim.result import CATEGORIES, Result
 from accelsim.simulation import simulate, simulate_recorded
@@ -221,6 +223,50 @@ def test_a_convolution_that_adds_what_it_reads_brings_those_rows_once(taps: int,
     compare(chip, trace, frames=2, batch=batch)
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize(("dim", "capacity"), [(2, 1024), (3, 1024), (1, 1024)])
+def test_what_comes_one_after_the_other_is_read_once_in_row_tiles(dim: int, capacity: int, batch: int) -> None:
+    """A roll of an image of 16 x 16 positions and 8 channels: copies of both parts, and their join, read and write each byte once."""
+    trace = ConvNet(1, 16, 16).conv(8, 1).roll(dim, 3).trace()
+    chip = machine(capacity * batch)
+    result = simulate(chip, trace, batch=batch)
+    image, taken = 8 * 16 * 16, [parts * 8 * 16 * 16 // (8 if dim == 1 else 16) for parts in (3, (8 if dim == 1 else 16) - 3)]
+    bytes_in = {layer.name: sum(row.bits for row in layer.traffic if row.operand == "spill_in") // 8 for layer in result.layers}
+    tiled = [layer.name for layer in result.layers if row_tiles_of(result, layer.name) > 1]
+    join = trace.layers[-1].name
+    assert join in tiled
+    assert bytes_in[join] <= batch * image
+    assert bytes_in[join] in {batch * size for size in (*taken, image)}  # those of its operands that lie in DRAM
+    compare(chip, trace, frames=2, batch=batch)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_row_tile_of_two_joined_reads_the_rows_that_hold_its_elements(data: st.DataObject) -> None:
+    """By the definition: element by element of the result, the rows of each operand where it comes from."""
+    width, images = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 2))
+    turns = (width * data.draw(st.integers(1, 3)), width * data.draw(st.integers(1, 3)))
+    side_by_side = data.draw(st.booleans())
+    times = data.draw(st.integers(1, 3))
+    out = sum(turns) if side_by_side else width
+    widths = turns if side_by_side else (width, width)
+    shape = {"groups": 1, "rows": times * sum(turns) // out, "width": out}
+    layer = ConcatLayer(name="join", inputs=("a", "b"), output=TensorShape(**shape), turns=turns)
+    operands = [np.arange(times * taken).reshape(1, -1, row) for taken, row in zip(turns, widths, strict=True)]
+    rows = []  # of the result: (operand, row of that) of each element
+    for image in range(images):
+        marks = [np.stack([np.full(one.size, number), one.ravel() // one.shape[-1] + image * one.shape[1]], 1).reshape(-1, taken, 2)
+                 for number, (one, taken) in enumerate(zip(operands, turns, strict=True))]  # fmt: skip
+        rows.extend(np.concatenate(marks, axis=1).reshape(-1, out, 2))
+    for first in range(len(rows)):
+        for count in range(1, len(rows) - first + 1):
+            read = np.concatenate(rows[first : first + count])
+            for number in (0, 1):
+                wanted = set(read[read[:, 0] == number, 1].tolist())
+                start, found = layer.operand_rows(number, first, count)
+                assert set(range(start, start + found)) == wanted
+
+
 @pytest.mark.parametrize(("channels", "capacity"), [(1, 256), (3, 640)])
 def test_a_model_image_of_planes_comes_in_row_tiles_of_the_same_lines_of_each_plane(channels: int, capacity: int) -> None:
     """A 3x3 stem of stride 1 reads 2 lines of each plane again between two row tiles."""
@@ -315,7 +361,9 @@ def tight(draw: st.DrawFn, images: int = 1) -> tuple[Accelerator, Trace, Program
     channels = 4 * draw(st.integers(1, 3))
     net = ConvNet(1, draw(st.integers(6, 9)), draw(st.integers(6, 9))).conv(channels, draw(st.sampled_from([1, 3])))
     for step in draw(
-        st.lists(st.sampled_from(["strided", "residual", "own", "depthwise", "max", "average", "norm", "relu"]), min_size=1, max_size=2)
+        st.lists(
+            st.sampled_from(["strided", "residual", "own", "depthwise", "max", "average", "norm", "relu", "roll"]), min_size=1, max_size=2
+        )
     ):
         before = net.at
         if step == "strided":
@@ -328,6 +376,8 @@ def tight(draw: st.DrawFn, images: int = 1) -> tuple[Accelerator, Trace, Program
             net.conv(channels, 3, draw(st.integers(1, 2)), channels)
         elif step == "relu":
             net.relu()
+        elif step == "roll":
+            net.roll(draw(st.integers(1, 3)), 1)
         elif step == "norm":
             net.group_norm(draw(st.sampled_from([1, 2, channels])))
         elif min(net.at.shape[2:]) > 1:

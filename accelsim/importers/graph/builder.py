@@ -111,10 +111,15 @@ class GraphBuilder(ExpertLayers):
         )  # fmt: skip
         return self._add(layer, Extent(heads, m, n)).reshape(shape)
 
+    def takes_factor(self, view: View) -> bool:
+        """Whether a view is all of a product of two activations that no layer reads yet."""
+        read = any(view.producer in layer.inputs for layer in self.layers)
+        return self._head_product(view.producer) is not None and not read and covers(self._extents[view.producer], view)
+
     def scale(self, view: View, factor: float) -> View:
         """A factor on a product of two activations, folded into it."""
         layer = self._head_product(view.producer)
-        assert layer is not None  # called by the product that made it
+        assert layer is not None  # see `takes_factor`
         self._replace(layer, scale=layer.scale * factor)
         return view
 
@@ -220,9 +225,7 @@ class GraphBuilder(ExpertLayers):
 
     def _join(self, name: str, first: View, second: View, dim: int) -> View:
         shape = tuple(size + second.shape[place] if place == dim else size for place, size in enumerate(first.shape))
-        order = Order.natural(len(shape))
-        if any(self._lies(view, Order.matrix(len(shape))) for view in (first, second)):
-            order = Order.matrix(len(shape))
+        order = self._order_of_copies((first, second))
         first, second = (self._lying(name, view, order) for view in (first, second))
         inner = math.prod(shape[place] for place in order.all[order.all.index(dim) + 1 :])
         extent = order.extent(shape)
@@ -232,10 +235,17 @@ class GraphBuilder(ExpertLayers):
         )  # fmt: skip
         return order.view(self._add(layer, extent), shape)
 
+    def _order_of_copies(self, views: Sequence[View]) -> Order:
+        """As images lie; or as matrices, where one of the views lies so, or where copies of them read longer runs."""
+        natural, matrix = (order(len(views[0].shape)) for order in (Order.natural, Order.matrix))
+        if any(self._lies(view, matrix) for view in views):
+            return matrix
+        return min((natural, matrix), key=lambda order: sum(self._runs(view, order) for view in views))
+
     def narrowed(self, name: str, view: View, dim: int, taken: range) -> View:
         """Some indices of a dimension."""
         part = view.narrow(dim, taken)
-        return self.arranged(name, view, Order.natural(len(view.shape))).narrow(dim, taken) or view if part is None else part
+        return self.arranged(name, view, self._order_of_copies((view,))).narrow(dim, taken) or view if part is None else part
 
     def element_operation(self, kind: type[VectorLayer], name: str, view: View, **fields: Any) -> View:
         """An operation of one activation, element by element."""

@@ -266,6 +266,9 @@ def _times(call: Call, position: int, constant: Constant) -> Value:
             return value.scaled(vector, constant)
     shape = call.shape(position)
     if constant.array.size == 1 and constant.array.ndim <= max(1, len(shape)):
+        factor = float(constant.array.reshape(()))
+        if isinstance(value, Plain) and call.sole(position) and call.builder.takes_factor(value.view):
+            return Plain(call.builder.scale(value.view, factor))
         return call.expression(position).apply(np.multiply, call.node, constant.array.astype(np.float64).reshape(()))
     axis = None if isinstance(value, Turned) else _channel_axis(shape, constant)
     if axis is None:

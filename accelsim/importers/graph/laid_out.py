@@ -232,6 +232,14 @@ class LaidOutLayers:
             return False
         return view == order.view(self._whole(view.producer), view.shape)
 
+    def _runs(self, view: View, order: Order) -> int:
+        """Runs of consecutive elements that a copy of a view in an order reads; 0 if it lies so."""
+        if self._lies(view, order):
+            return 0
+        _, loops = loops_of(Source.of(self._extents[view.producer], self._splits.get(view.producer, "groups")), view, order)
+        size, stride = loops[-1]
+        return math.prod(view.shape) // (size if stride == 1 else 1)
+
     def _lying(self, name: str, view: View, order: Order) -> View:
         return view if self._lies(view, order) else self.arranged(name, view, order)
 
