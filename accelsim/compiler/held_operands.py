@@ -2,12 +2,14 @@
 
 The image of a layer's weights has one order where weights or sums stay, and another where activations do. So `cheapest` first decides for a
 layer, by the rows of one inference, whether activations stay, and then between weights and sums product by product; products of two
-activations have no image. An estimate is the mapping's own, or the time in which the weights' memory brings the image as often as it is
-read, if that is more; on a tie weights stay. Sums of groups with scales of their own would have to be scaled between groups: such formats,
-and convolutions with block-diagonal tiles or feeds per column, stay weight stationary; input stationary, all convolutions in groups do.
+activations have no image. Where cores are told to share rows, the rows are those of the core with most of them. An estimate is the
+mapping's own, or the time in which the weights' memory brings the image as often as it is read, if that is more; on a tie weights stay.
+Sums of groups with scales of their own would have to be scaled between groups: such formats, and convolutions with block-diagonal tiles or
+feeds per column, stay weight stationary; input stationary, all convolutions in groups do.
 
 Disputable assumptions: accumulators take whole N-tiles of outputs where activations stay, as many as they have rows for; bank conflicts,
-other traffic of the memory, what begins and ends a layer, and a batch are not part of the choice.
+other traffic of the memory, what begins and ends a layer, and a batch are not part of the choice. Where an estimate of the whole network
+shares the layers among cores, or stripes are told, a layer that is shared over rows is ranked by all of them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 
+from accelsim.compiler.core_splits import even_parts
 from accelsim.compiler.image import image_bits
 from accelsim.compiler.merged_groups import image_tiles
 from accelsim.compiler.plan import Op, TensorId
@@ -38,7 +41,7 @@ def hold_of_layer(target: Target, geometry: CoreGeometry, layer: WeightedLayer) 
         return geometry if target.array.holds_inputs and layer.tile_groups > 1 else hold_as_told(target, geometry)
     if not _may_hold_inputs(target, geometry, layer):
         return geometry
-    op = Op(0, layer, (), -1, 0, (), TensorId(layer.name), layer.m, layer.k, layer.n)
+    op = Op(0, layer, (), -1, 0, (), TensorId(layer.name), _rows_of_a_core(target, layer), layer.k, layer.n)
     found = _cheapest(target, op, (geometry, _with_outputs(target, geometry), _with_inputs(target, geometry)))
     return found if found.mapping.turned else geometry
 
@@ -73,6 +76,14 @@ def _with_outputs(target: Target, geometry: CoreGeometry) -> CoreGeometry:
 
 def _with_inputs(target: Target, geometry: CoreGeometry) -> CoreGeometry:
     return replace(geometry, mapping=InputStationary(), file=target.array.max_m // target.array.cols)
+
+
+def _rows_of_a_core(target: Target, layer: WeightedLayer) -> int:
+    """Rows of a layer's result in one inference that the core with most of them has: whole lines of an image, where rows are shared."""
+    line = layer.window.positions if layer.window is not None else 1
+    if not target.splits_layers or target.control.core_split != "rows" or not layer.by_rows:
+        return layer.m
+    return even_parts(layer.m // line, target.cores)[0][1] * line
 
 
 def _may_hold_inputs(target: Target, geometry: CoreGeometry, layer: WeightedLayer) -> bool:

@@ -15,7 +15,8 @@ from accelsim.result import Result
 from accelsim.simulation import simulate
 from accelsim.trace.trace import Trace
 from tests.engine.test_cores_closed_loop import chip, compare
-from tests.tiny_convnets import convnets, every_layer
+from tests.system.test_dataflow_choice import KINDS
+from tests.tiny_convnets import ConvNet, convnets, every_layer
 from tests.tiny_machines import chains, encoders, gemm_chain
 
 LEVEL = {"capacity": "64 KiB", "width_bits": 24, "burst": 24}
@@ -60,7 +61,7 @@ def assert_it_adds_up(result: Result, trace: Trace) -> None:
 def held(cores: int, split: str, dataflow: str, broadcast: bool = False, **more: Any) -> Accelerator:
     """8 x 8 PEs that take all weights of a tile per cycle, with lanes of no time: 8 rows of 16 pass 61 outputs by 2 tiles of activations.
 
-    Weights would wait for 2 x 8 waves; sums, in one bank, for 8 drains. Whether activations stay is decided by the rows of all cores.
+    Weights would wait for 2 x 8 waves; sums, in one bank, for 8 drains. Fewer rows on a core shorten neither.
     """
     return machine(
         cores, split, dataflow, broadcast, 8, 8, 64, 64, vector_unit={"lanes": 0, "latency": 0},
@@ -83,6 +84,28 @@ def test_activations_that_stay_by_choice_stay_on_each_core_as_if_told(
     assert [core.frames for core in found.of_cores] == [core.frames for core in told.of_cores]
     assert found.counters == told.counters
     assert_it_adds_up(found, EIGHT_ROWS)
+
+
+@pytest.mark.parametrize("cores", [2, 3, 4])
+@pytest.mark.parametrize("rows", [8, 10, 16, 24])
+@pytest.mark.parametrize("product", [(16, 61), (16, 120), (64, 16), (32, 61), (40, 40)])
+def test_cores_that_share_rows_choose_what_is_fastest_of_all_told(cores: int, rows: int, product: tuple[int, int]) -> None:
+    """Also where one core with all rows would not: of 16 rows of 64 x 16, two tiles of activations, three cores have one tile each."""
+    trace = gemm_chain(rows, list(product), ["int8"], [""])
+    told = [simulate(held(cores, "rows", kind), trace).total_cycles for kind in KINDS]
+    assert simulate(held(cores, "rows", "cheapest"), trace).total_cycles == min(told)
+
+
+@pytest.mark.parametrize("cores", [2, 3])
+@pytest.mark.parametrize("image", [(14, 1), (5, 3), (4, 4), (7, 2), (3, 8)])
+@pytest.mark.parametrize("product", [(16, 61), (40, 40)])
+def test_cores_that_share_lines_of_an_image_choose_what_is_fastest_of_all_told(
+    cores: int, image: tuple[int, int], product: tuple[int, int]
+) -> None:
+    """Lines are not cut: of 5 of 3 positions on two cores one has 9, two tiles of activations, and not 8."""
+    trace = ConvNet(product[0], *image).conv(product[1], 1).trace("uniform:bits=8")
+    told = [simulate(held(cores, "rows", kind), trace).total_cycles for kind in KINDS]
+    assert simulate(held(cores, "rows", "cheapest"), trace).total_cycles == min(told)
 
 
 @settings(max_examples=60)
