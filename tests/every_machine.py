@@ -15,7 +15,7 @@ from accelsim.accelerator import Accelerator
 from accelsim.errors import ConfigError
 from tests.system.test_attention_tiles import grouped_queries
 from tests.tiny_convnets import convnets
-from tests.tiny_machines import accelerators, chains, encoders, gemm_chain
+from tests.tiny_machines import REAL_DRAM, accelerators, chains, encoders, gemm_chain
 
 ARRAYS: list[dict[str, Any]] = [
     {"mapping": "gemv", "gemv_max_m": 3},
@@ -29,6 +29,12 @@ ARRAYS: list[dict[str, Any]] = [
     {"depthwise": "vector"},
     {"depthwise": "cheapest", "column_feed": 0},
 ]
+
+PLACES = [
+    *((weights, activations, "none") for weights in ("dram", "l2") for activations in ("dram", "l2")),
+    *(("dram", activations, "weights") for activations in ("dram", "l2")),
+    *((weights, "dram", "activations") for weights in ("dram", "l2")),
+]  # of weights and of activations, and what passes around the level
 
 
 @st.composite
@@ -72,3 +78,45 @@ cached = st.builds(
     st.integers(1, 2),
 )
 networks = st.one_of(chains(), encoders(), convnets(), few_rows, cached)
+
+
+@st.composite
+def crowded_machines(draw: st.DrawFn) -> Accelerator:
+    """A small machine each of whose mechanisms is drawn by itself: any meet, on arrays of any size, 1 to 4 cores and channels."""
+    chip = draw(accelerators())
+    d = draw(st.sampled_from([1, 1, 2, 4]))
+    array = draw(st.sampled_from([{}, *ARRAYS]))
+    sizes = {"rows": d * draw(st.integers(1, 9 // d)), "cols": d * draw(st.integers(1, 9 // d))}
+    more: dict[str, Any] = {"raw_weights_per_cycle": draw(st.sampled_from(["tied", d, 2 * d]))}
+    cores, shared = draw(st.integers(1, 4)), draw(st.sampled_from([None, 1, 2, 8]))
+    control = {"core_split": draw(st.sampled_from(["cheapest", "stripes", "rows"])), "weight_broadcast": draw(st.booleans())}
+    changes: dict[str, Any] = {
+        "array": chip.array.with_fields(**{"max_m": draw(st.sampled_from([3, 9, 32])), **sizes, **array, **more}),
+        "codebook": chip.codebook.with_fields(codeword_length=d),
+        "cores": cores,
+        "control": chip.control.with_fields(**control),
+        "activation_buffer": chip.activation_buffer.with_fields(residency=draw(st.sampled_from(["buffer", "dram"]))),
+        "dram": {**REAL_DRAM, "channels": draw(st.integers(1, 4)), "interleave": draw(st.sampled_from([64, 192, 1024]))},
+    }
+    if cores > 1 and shared is not None:
+        changes["codebook"] = changes["codebook"].with_fields(store="rom", shared_ports=shared, banks=None)
+    if array.get("depthwise") in ("vector", "cheapest"):
+        changes["vector_unit"] = chip.vector_unit.with_fields(depthwise_taps=9)
+    if draw(st.booleans()):
+        changes["dram"] = chip.dram
+    if draw(st.booleans()):
+        weights, activations, bypass = draw(st.sampled_from(PLACES))
+        changes["placement"] = {"weights": weights, "activations": activations}
+        changes["l2"] = {
+            "capacity": "64 KiB",
+            "width_bits": 8 * draw(st.integers(1, 9)),
+            "burst": draw(st.sampled_from([4, 24, 64])),
+            "arbitration": draw(st.sampled_from(["priority", "round_robin"])),
+            "bypass": bypass,
+            "clock": draw(st.sampled_from([None, "310 MHz", "2 GHz"])),
+        }
+    try:
+        return chip.with_fields(**changes)
+    except ConfigError:
+        assume(False)
+        raise
