@@ -48,11 +48,15 @@ class NaivePort:
             if not self.queues[client][0].left:
                 self.queues[client].pop(0).then()
 
-    def hold(self, t: int) -> None:
-        """The next burst begins, if the port is free."""
+    def take_in(self) -> None:
+        """What was asked in an instant waits behind what was asked before."""
         for _, client, asked in sorted(self.arrived, key=lambda item: item[0]):
             self.queues[client].append(asked)
         self.arrived.clear()
+
+    def hold(self, t: int) -> None:
+        """The next burst begins, if the port is free."""
+        self.take_in()
         ready = [client for client in self.turn if self.queues[client]]
         if self.holder or not ready or t % self.period:
             return

@@ -1,8 +1,10 @@
-"""A slow twin of several cores before a shared level, in lock-step on the core clock, around the port of `naive_l2`.
+"""A slow twin of several cores before a shared level, edge by edge of two clocks, around the port of `naive_l2`.
 
-In a cycle the burst that is over ends first, then what the memory and the fabric deliver arrives, on all cores; then the DMAs issue what
-they may, in the order of the cores; then the port, if it is free, takes the next burst, and every core advances by one clock. A transfer
-keeps its place in flight until it has left the level; a broadcast keeps one on each core that takes it, and crosses the port once.
+In an instant the burst that is over ends first, then what the memory and the fabric deliver arrives, on all cores; then the DMAs issue what
+they may, in the order of the cores; then the port, at an edge of its clock and if it is free, takes the next burst, and at an edge of
+theirs all cores advance by one clock. What arrives between two edges of a core is there from the next one on; a DMA issues at once, into
+the room that was there at the last edge. A transfer keeps its place in flight until it has left the level; a broadcast keeps one on each
+core that takes it, and crosses the port once.
 """
 
 from __future__ import annotations
@@ -19,26 +21,56 @@ from tests.naive_rom import NaiveRom
 
 @dataclass
 class Level(SharedSide):
-    """What the cores share: the memory, the level's port, and what is on its way at a known cycle."""
+    """What the cores share: the memory, the level's port, and what is on its way at a known time, in ps.
+
+    `t` is the first cycle of the cores that begins now or later, `begun` the last one that has begun.
+    """
 
     port: NaivePort = field(default_factory=NaivePort)
     here: tuple[str, ...] = ()
     around: str = ""
+    core_hz: int = 10**9
+    port_hz: int = 10**9
     due: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
+    now: int = 0
     t: int = 0
+    begun: int = 0
+    port_cycle: int = 0
 
-    def later(self, cycle: int, then: Callable[[], None]) -> None:
-        """In a cycle ahead, or at once."""
-        if cycle <= self.t:
+    def later(self, time: int, then: Callable[[], None]) -> None:
+        """At a time ahead, or at once."""
+        if time <= self.now:
             then()
         else:
-            self.due.append((cycle, then))
+            self.due.append((time, then))
 
     def deliver(self) -> None:
-        """What arrives in this cycle."""
-        for item in [item for item in self.due if item[0] <= self.t]:
+        """What arrives now."""
+        for item in [item for item in self.due if item[0] <= self.now]:
             self.due.remove(item)
             item[1]()
+
+    def next_instant(self) -> None:
+        """Go to the next edge of a clock, or the next arrival."""
+        core, port = edge(self.begun + 1, self.core_hz), edge(self.port_cycle + 1, self.port_hz)
+        self.now = min([core, port, *(time for time, _ in self.due)])
+        self.begun += self.now == core
+        self.port_cycle += self.now == port
+        self.t = self.begun + (edge(self.begun, self.core_hz) < self.now)
+
+    @property
+    def at_core_edge(self) -> bool:
+        return self.t == self.begun
+
+    @property
+    def at_port_edge(self) -> bool:
+        return edge(self.port_cycle, self.port_hz) == self.now
+
+
+def edge(cycle: int, clock_hz: int) -> int:
+    """The first whole ps in which a cycle of a clock has begun."""
+    whole, rest = divmod(cycle * 10**12, clock_hz)
+    return whole + (rest > 0)
 
 
 @dataclass
@@ -52,6 +84,7 @@ class L2CoreDma(CoreDma):
     shared_transfers: dict[int, int] = field(default_factory=dict)
     shared_units: dict[tuple[int, int], int] = field(default_factory=dict)
     in_level: list[int] = field(default_factory=list)  # bytes of each job that came to the level
+    room: tuple[int, int] = (0, 0)  # bytes freed and tiles done at the core's last edge
     told: set[int] = field(default_factory=set)  # jobs whose tensor other cores have completed in the level
 
     def __post_init__(self) -> None:
@@ -76,12 +109,13 @@ class L2CoreDma(CoreDma):
                 self.come(-1 - number, job.size)
 
     def issue(self) -> None:
+        self.machine.t = self.level.begun
         while self.in_flight < self.places and (self.issue_job() or self.issue_weight()):
             pass
 
     def issue_weight(self) -> bool:
         index, transfers = self.next_weight, self.program.transfers
-        if index == transfers.size.size or transfers.need[index] > self.machine.freed or transfers.gate[index] > self.machine.tiles_done:
+        if index == transfers.size.size or transfers.need[index] > self.room[0] or transfers.gate[index] > self.room[1]:
             return False
         read = int(transfers.broadcast[index])
         takers = self.shared.takers[read] if read >= 0 else {self.number: index}
@@ -132,13 +166,13 @@ class L2CoreDma(CoreDma):
         def done() -> None:
             if write or group == level.around:
                 free()
-                level.later(level.t + self.fabric_latency, land)
+                level.later(level.now + self.fabric_latency, land)
             else:
-                level.later(level.t + self.fabric_latency, lambda: level.port.ask("memory", order, size, come))
+                level.later(level.now + self.fabric_latency, lambda: level.port.ask("memory", order, size, come))
 
         def memory() -> None:
-            level.memory_free = max(level.memory_free, level.t) + (size // self.bytes_per_cycle if self.bytes_per_cycle else 0)
-            level.later((level.memory_free if self.bytes_per_cycle else level.t) + self.memory_latency, done)
+            level.memory_free = max(level.memory_free, level.now) + (1000 * size // self.bytes_per_cycle if self.bytes_per_cycle else 0)
+            level.later((level.memory_free if self.bytes_per_cycle else level.now) + self.memory_latency, done)
 
         if group in level.here:
             level.port.ask(client, order, size, leave)
@@ -160,8 +194,9 @@ class L2CoreDma(CoreDma):
     def take(self, what: int, size: int) -> None:
         """Bytes are where they were to go."""
         self.flying -= 1
-        self.last = self.level.t
+        self.last = self.machine.t = self.level.t
         self.land(what, size)
+        self.machine.t = self.level.begun
         job = self.program.jobs[-1 - what] if what < 0 else None
         if job is not None and job.write and job.shared >= 0 and self.landed[-1 - what] == job.size:
             self.shared.missing[job.shared] -= 1
@@ -173,11 +208,14 @@ def units_of(job: ActivationJob, size: int) -> int:
 
 
 def simulate_cores_with_level(
-    program: Program, level: Level, transfer: int, places: int, memory_latency: int, bytes_per_cycle: int, fabric_latency: int
+    program: Program, level: Level, transfer: int, places: int, memory_latency: int, bytes_per_ns: int, fabric_latency: int
 ) -> list[tuple[int, int, list[dict[str, int]]]]:
-    """Of each core: (cycles of the machine, cycle of its last landing, category -> cycles of each run); of one without runs zeros."""
+    """Of each core: (cycles of the machine, cycle of its last landing, category -> cycles of each run); of one without runs zeros.
+
+    Latencies in ps; `bytes_per_ns` 0: infinite.
+    """
     level.missing.update(job.shared for core in program.cores for job in core.jobs if job.write and job.shared >= 0)
-    known = (transfer, places, memory_latency, bytes_per_cycle, fabric_latency)
+    known = (transfer, places, memory_latency, bytes_per_ns, fabric_latency)
     sides = [
         L2CoreDma(core, *known, shared=level, number=n, level=level) if core.runs.size else None for n, core in enumerate(program.cores)
     ]
@@ -188,28 +226,42 @@ def simulate_cores_with_level(
             level.takers.setdefault(read, {})[core.number] = number
     machine = cores[0].machine.machine
     rom = NaiveRom(machine["rom_groups"], machine["rom_cycles"]) if machine["rom_groups"] else None
-    for t in range(10**6):
-        level.t = t
+    while level.begun < 10**6:
         for core in cores:
-            core.machine.t = t
-        level.port.end(t)
+            core.machine.t = level.t
+        if level.at_port_edge:
+            level.port.end(level.port_cycle)
         level.deliver()
         for core in cores:
+            core.machine.t = level.t
             core.note_written()
+            if level.at_core_edge:
+                core.room = core.machine.freed, core.machine.tiles_done
         level.turns.update(core.number for core in cores)
         while level.turns:
             turn = min(level.turns)
             level.turns.remove(turn)
             level.cores[turn].issue()
-        level.port.hold(t)
-        for core in cores:
-            if not core.ended and core.machine.begin():
-                core.ended, core.cycles = True, t
-        asking = [number for number, core in enumerate(cores) if not core.ended and core.machine.asks()]
-        served = asking if rom is None else rom.serve(t, asking, len(cores))
-        for number, core in enumerate(cores):
-            if not core.ended:
-                core.machine.end(number in served or number not in asking)
+        if level.at_port_edge:
+            level.port.hold(level.port_cycle)
+        else:
+            level.port.take_in()
+        if level.at_core_edge:
+            advance(level.t, cores, rom)
         if all(core.ended and core.idle for core in cores):
             return [(side.cycles, side.last, side.machine.counts) if side is not None else (0, 0, []) for side in sides]
+        level.next_instant()
     raise AssertionError("the twin does not end")
+
+
+def advance(t: int, cores: list[L2CoreDma], rom: NaiveRom | None) -> None:
+    """A clock of all cores."""
+    for core in cores:
+        core.machine.t = t
+        if not core.ended and core.machine.begin():
+            core.ended, core.cycles = True, t
+    asking = [number for number, core in enumerate(cores) if not core.ended and core.machine.asks()]
+    served = asking if rom is None else rom.serve(t, asking, len(cores))
+    for number, core in enumerate(cores):
+        if not core.ended:
+            core.machine.end(number in served or number not in asking)

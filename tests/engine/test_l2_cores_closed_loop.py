@@ -14,9 +14,12 @@ from accelsim.errors import CompileError
 from accelsim.result import CATEGORIES
 from accelsim.system import run_program
 from accelsim.trace.trace import Trace
-from tests.engine.test_l2_closed_loop import PLACEMENTS, chip, in_level, port_of
+from tests.engine.test_l2_closed_loop import PLACEMENTS, chip, in_level
+from tests.naive_l2 import NaivePort
 from tests.naive_l2_cores import Level, simulate_cores_with_level
 from tests.tiny_machines import chains, encoders, gemm_chain, tiny_encoder
+
+CLOCKS = [("480 MHz", "333 MHz"), ("1 GHz", "700 MHz"), ("333 MHz", "480 MHz"), ("1 GHz", "1.1 GHz"), ("480 MHz", "31 MHz")]  # core, level
 
 
 def compare(accelerator: Accelerator, trace: Trace, frames: int = 1) -> None:
@@ -24,9 +27,12 @@ def compare(accelerator: Accelerator, trace: Trace, frames: int = 1) -> None:
     outcome = run_program(accelerator, program, by_events=True)
     assert accelerator.dram is not None
     assert accelerator.l2 is not None
-    latency, rate = accelerator.dram.latency // 1000, accelerator.dram.bandwidth // 10**9
-    level = Level(port=port_of(accelerator), here=in_level(accelerator), around=accelerator.l2.bypass)
-    twins = simulate_cores_with_level(program, level, 32, accelerator.dma.max_transfers, latency, rate, 1)
+    spec, dma, rate = accelerator.l2, accelerator.dma, accelerator.dram.bandwidth // 10**9
+    level = Level(
+        port=NaivePort(spec.width_bytes, spec.burst, spec.arbitration == "round_robin"), here=in_level(accelerator), around=spec.bypass,
+        core_hz=accelerator.clock, port_hz=spec.clock or accelerator.clock,
+    )  # fmt: skip
+    twins = simulate_cores_with_level(program, level, 32, dma.max_transfers, accelerator.dram.latency, rate, dma.fabric_latency)
     assert level.port.busy == outcome.counters["l2_busy_cycles"]
     for number, (own, (cycles, last, runs)) in enumerate(zip(outcome.of_cores, twins, strict=True)):
         assert cycles == own.cycles - own.tail_cycles, f"core {number}"
@@ -97,5 +103,41 @@ def test_random_nets_on_cores_before_a_shared_level_equal_the_twin(
     )  # fmt: skip
     try:
         compare(machine, trace, frames)
+    except CompileError:
+        return  # a net that does not fit says so
+
+
+def test_room_that_a_cycle_makes_is_seen_at_the_next_edge_of_the_core_and_not_before() -> None:
+    """A transfer that leaves a level of another clock between two edges frees a place in flight, which then still finds no room."""
+    machine = chip(("l2", "dram", "none"), 2, 4, False, 2, 1, 0, l2__clock="333 MHz").with_fields(clock="480 MHz")
+    compare(machine, tiny_encoder(2, 16, 2, 4, "int8"))
+
+
+@settings(max_examples=25)
+@given(
+    st.one_of(chains(), encoders()), st.integers(1, 3), st.sampled_from(["cheapest", "stripes", "rows"]), st.booleans(),
+    st.sampled_from(PLACEMENTS), st.integers(1, 9), st.sampled_from([4, 16, 24, 64]), st.booleans(), st.integers(1, 4), st.integers(1, 20),
+    st.sampled_from(["buffer", "dram"]), st.sampled_from(CLOCKS),
+)  # fmt: skip
+def test_a_level_on_a_clock_that_does_not_divide_that_of_the_cores_equals_the_twin(
+    trace: Trace,
+    cores: int,
+    split: str,
+    broadcast: bool,
+    placement: tuple[str, str, str],
+    width: int,
+    burst: int,
+    in_turn: bool,
+    places: int,
+    latency: int,
+    residency: str,
+    clocks: tuple[str, str],
+) -> None:
+    machine = chip(
+        placement, width, burst, in_turn, places, latency, 0, cores=cores, control=control(split, broadcast),
+        activation_buffer__residency=residency, l2__clock=clocks[1],
+    ).with_fields(clock=clocks[0])  # fmt: skip
+    try:
+        compare(machine, trace)
     except CompileError:
         return  # a net that does not fit says so
