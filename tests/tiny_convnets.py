@@ -105,7 +105,9 @@ def convnets(draw: st.DrawFn) -> Trace:
     channels = 4 * draw(st.integers(1, 3))
     net = ConvNet(draw(st.integers(1, 3)), draw(st.integers(4, 9)), draw(st.integers(4, 9)))
     net.conv(channels, draw(st.sampled_from([1, 3])), stride=draw(st.integers(1, 2)))
-    for step in draw(st.lists(st.sampled_from(["relu", "residual", "depthwise", "max", "average", "wide"]), min_size=1, max_size=3)):
+    for step in draw(
+        st.lists(st.sampled_from(["relu", "residual", "depthwise", "max", "average", "wide", "roll"]), min_size=1, max_size=3)
+    ):
         before = net.at
         if step == "relu":
             net.relu(draw(st.sampled_from([None, 6.0])))
@@ -113,6 +115,9 @@ def convnets(draw: st.DrawFn) -> Trace:
             net.conv(net.at.shape[1]).relu().conv(net.at.shape[1]).add(before).relu()
         elif step == "depthwise":
             net.conv(net.at.shape[1], 3, draw(st.integers(1, 2)), net.at.shape[1])
+        elif step == "roll":
+            dim = draw(st.integers(1, 3))
+            net.roll(dim, 1) if net.at.shape[dim] > 1 else net.relu()
         elif step == "wide":
             net.conv(net.at.shape[1] + 4, 1)
         elif min(net.at.shape[2:]) > 1:

@@ -126,13 +126,18 @@ class _CorePlan:
         """Append an operation that computes a region of its result."""
         index = len(self.ops)
         self.origins.append(op.index)
-        found = {key: self._read(op, whole, split, key, region, index) for key in dict.fromkeys(key for key, _ in op.reads)}
-        reads = tuple((found[key], role) for key, role in op.reads)
+        keys = dict.fromkeys(key for key, _ in op.reads)
+        found = {key: self._read(op, whole, split, key, region, index) for key in keys if self._needs(whole, split, key, region)}
+        reads = tuple((found[key], role) for key, role in op.reads if key in found)
         part = replace(op, index=index, reads=reads, writes=self._write(op, split, share, region, index))
         if not split.is_whole:
             self.cut.append(index)
             part = _part(part, split, share, region)
         self.ops.append(part)
+
+    def _needs(self, whole: Op, split: Split, key: TensorId, region: Region) -> bool:
+        """Whether a region of the result needs any of an operand: of two that come one after the other it may not."""
+        return self.tiles.tensors[key].partial or operand_region(self.whole, whole, key._replace(at=-1), region, split).rows > 0
 
     def _result(self, op: Op) -> Region:
         """The rows and columns of its layer's result that an operation computes."""

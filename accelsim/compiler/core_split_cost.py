@@ -150,7 +150,8 @@ class SplitCost:
                 continue
             for share in split.shares:
                 region = operand_region(self._plan, op, tensor.id, share.result, split)
-                found[op.layer.name].add((share.core, region._replace(rows=region.rows * planes_apart(self._plan, op, tensor.id))))
+                if region.rows:
+                    found[op.layer.name].add((share.core, region._replace(rows=region.rows * planes_apart(self._plan, op, tensor.id))))
         return {**found, **{name: self._of_heads(tensor, readers, splits) for name, readers in heads.items()}}
 
     def _of_heads(self, tensor: Tensor, indices: Iterable[int], splits: Sequence[Split]) -> set[tuple[int, Region]]:

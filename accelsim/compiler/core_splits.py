@@ -73,6 +73,8 @@ def stays(plan: Plan, written: Split, op: Op, split: Split, key: TensorId) -> bo
     own = {share.core: share.result for share in written.shares}
     for share in split.shares:
         read, here = operand_region(plan, op, key, share.result, split), own.get(share.core)
+        if not read.rows:
+            continue
         if here is None or read.first_row < here.first_row or read.first_row + read.rows > here.first_row + here.rows:
             return False
     return True

@@ -23,6 +23,7 @@ EXAMPLES = (
     "int_group:bits=4,group=32",
     "int_group:bits=4,group=128,zero=1",
     "int_group:bits=2,group=64,zero=1",
+    "int_group:bits=3,group=32,zero=1",
     "int_group:bits=4,group=64,minimum=1",
     "int_group:bits=8,group=256",
     "int_group:bits=8,group=128,zero=1",
