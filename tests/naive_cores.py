@@ -9,6 +9,7 @@ of them once all have said that they have room, and have a place in flight; then
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from accelsim.program import Program
@@ -135,18 +136,28 @@ def simulate_cores(
         shared.turns.update(core.number for core in cores)
         for core in cores:
             core.served = [cycle for cycle in core.served if cycle > t]
-        while shared.turns:
-            turn = min(shared.turns)
-            shared.turns.remove(turn)
-            shared.cores[turn].issue()
-        for core in cores:
-            if not core.ended and core.machine.begin():
-                core.ended, core.cycles = True, t
-        asking = [number for number, core in enumerate(cores) if not core.ended and core.machine.asks()]
-        served = asking if rom is None else rom.serve(t, asking, len(cores))
-        for number, core in enumerate(cores):
-            if not core.ended:
-                core.machine.end(number in served or number not in asking)
+        take_turns(shared)
+        advance(t, cores, rom)
         if all(core.ended and core.idle for core in cores):
             return [(side.cycles, side.last, side.machine.counts) if side is not None else (0, 0, []) for side in sides]
     raise AssertionError("the twin does not end")
+
+
+def take_turns(shared: SharedSide) -> None:
+    """The DMAs that may, issue in the order of the cores; what one frees may let another issue again."""
+    while shared.turns:
+        turn = min(shared.turns)
+        shared.turns.remove(turn)
+        shared.cores[turn].issue()
+
+
+def advance(t: int, cores: Sequence[CoreDma], rom: NaiveRom | None) -> None:
+    """A clock of all cores, which ask the shared ROM, if there is one, for their groups."""
+    for core in cores:
+        if not core.ended and core.machine.begin():
+            core.ended, core.cycles = True, t
+    asking = [number for number, core in enumerate(cores) if not core.ended and core.machine.asks()]
+    served = asking if rom is None else rom.serve(t, asking, len(cores))
+    for number, core in enumerate(cores):
+        if not core.ended:
+            core.machine.end(number in served or number not in asking)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from accelsim.program import ActivationJob, Program
-from tests.naive_cores import CoreDma, SharedSide
+from tests.naive_cores import CoreDma, SharedSide, advance, take_turns
 from tests.naive_l2 import NaivePort
 from tests.naive_machine import Landings, NaiveMachine
 from tests.naive_rom import NaiveRom
@@ -238,30 +238,16 @@ def simulate_cores_with_level(
             if level.at_core_edge:
                 core.room = core.machine.freed, core.machine.tiles_done
         level.turns.update(core.number for core in cores)
-        while level.turns:
-            turn = min(level.turns)
-            level.turns.remove(turn)
-            level.cores[turn].issue()
+        take_turns(level)
         if level.at_port_edge:
             level.port.hold(level.port_cycle)
         else:
             level.port.take_in()
         if level.at_core_edge:
+            for core in cores:
+                core.machine.t = level.t
             advance(level.t, cores, rom)
         if all(core.ended and core.idle for core in cores):
             return [(side.cycles, side.last, side.machine.counts) if side is not None else (0, 0, []) for side in sides]
         level.next_instant()
     raise AssertionError("the twin does not end")
-
-
-def advance(t: int, cores: list[L2CoreDma], rom: NaiveRom | None) -> None:
-    """A clock of all cores."""
-    for core in cores:
-        core.machine.t = t
-        if not core.ended and core.machine.begin():
-            core.ended, core.cycles = True, t
-    asking = [number for number, core in enumerate(cores) if not core.ended and core.machine.asks()]
-    served = asking if rom is None else rom.serve(t, asking, len(cores))
-    for number, core in enumerate(cores):
-        if not core.ended:
-            core.machine.end(number in served or number not in asking)

@@ -171,8 +171,6 @@ ROWS: dict[str, tuple[Any, dict[str, int]]] = {  # a tail, and its operations be
     "a factor in place, read by its old name": (factor_in_place, {"relu": 1, "affine": 1, "add": 1}),
     "a change that another view sees": (change_seen_elsewhere, {"add": 1, "relu": 1}),
     "quick gelu": (lambda net, x: x * torch.sigmoid(1.702 * x), {"quick_gelu": 1}),
-}
-ROWS |= {
     "windows that are shifted": (shifted_windows, {"move": 5, "concat": 2}),
     "a factor behind a product of named dimensions": (scaled_einsum, {"matmul": 1}),
     "a factor on a product that another layer reads without it": (scaled_and_plain, {"matmul": 2, "softmax": 1}),

@@ -113,8 +113,9 @@ class GraphBuilder(ExpertLayers):
 
     def takes_factor(self, view: View) -> bool:
         """Whether a view is all of a product of two activations that no layer reads yet."""
-        read = any(view.producer in layer.inputs for layer in self.layers)
-        return self._head_product(view.producer) is not None and not read and covers(self._extents[view.producer], view)
+        if self._head_product(view.producer) is None or not covers(self._extents[view.producer], view):
+            return False
+        return not any(view.producer in layer.inputs for layer in self.layers)
 
     def scale(self, view: View, factor: float) -> View:
         """A factor on a product of two activations, folded into it."""
